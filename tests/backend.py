@@ -1,0 +1,124 @@
+"""Prefect for the suite: one server for all tests, and programs run on it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+# Prefect's own limit for its test server is 30 s; a cold laptop needs more.
+STARTUP_SECONDS = 120
+
+# Set before Prefect is first imported. Nothing leaves the machine.
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_COLORS": "false",
+    "NO_COLOR": "1",
+    "NO_MKDOCS_2_WARNING": "1",
+}
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def serve(
+    command: list[str], health_url: str, **popen: object
+) -> Iterator[None]:
+    """Run a server until its block ends.
+
+    Args:
+        command: What starts it.
+        health_url: Address that answers 200 once it is up.
+        **popen: Passed on to `subprocess.Popen`.
+
+    Raises:
+        RuntimeError: If it ends, or does not answer in `STARTUP_SECONDS`.
+    """
+    process = subprocess.Popen(command, **popen)
+    try:
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while True:
+            if process.poll() is not None:
+                raise RuntimeError(f"{command} ended with {process.returncode}")
+            try:
+                if httpx.get(health_url, timeout=5).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{command}: no answer from {health_url}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def prefect_server(home: Path, **settings: str) -> Iterator[str]:
+    """Start a real Prefect server on loopback with a new SQLite database.
+
+    Args:
+        home: Its `PREFECT_HOME`; the log is `server.log` in it.
+        **settings: Further settings, by the names of environment variables.
+
+    Yields:
+        The address of its API, for `PREFECT_API_URL`.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    environment = os.environ | ENVIRONMENT | {"PREFECT_HOME": str(home)}
+    environment.pop("PREFECT_API_URL", None)
+    with (
+        (home / "server.log").open("w") as log,
+        serve(
+            [
+                sys.executable,
+                "-m",
+                "prefect",
+                "server",
+                "start",
+                "--port",
+                str(port),
+            ],
+            f"{url}/health",
+            env=environment | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ),
+    ):
+        yield url
+
+
+def run_program(program: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program as a reader would, with its own empty Prefect home.
+
+    Args:
+        program: The Python file.
+        home: Folder for its `PREFECT_HOME` and its working directory.
+
+    Returns:
+        The ended process, with what it printed as text.
+    """
+    return subprocess.run(
+        [sys.executable, "-W", "default::DeprecationWarning", str(program)],
+        cwd=home,
+        env=os.environ | {"PREFECT_HOME": str(home / "prefect")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

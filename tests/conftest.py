@@ -1,0 +1,220 @@
+"""What every test has: one Prefect server, its own storage, and the recorder."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import backend, contract
+from tests.book import ROOT, Book
+
+# Prefect reads its settings when it is imported, so no test module's import
+# may come before the server's address is known: see pytest_sessionstart.
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from prefect.client.orchestration import SyncPrefectClient
+
+os.environ.update(backend.ENVIRONMENT)
+# README's commands find the tools of the environment that runs pytest.
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+until_the_end = ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record",
+        action="store_true",
+        help="rewrite recorded outputs, lists and proofs, and say what changed",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the server once; xdist's workers inherit its address.
+
+    It starts here and not in a fixture because README's blocks are items
+    that take no fixtures, and because programs run in other processes.
+    """
+    if (
+        hasattr(session.config, "workerinput")
+        or session.config.option.collectonly
+    ):
+        return
+    home = Path(until_the_end.enter_context(tempfile.TemporaryDirectory()))
+    os.environ["PREFECT_HOME"] = str(home / "client")
+    os.environ["PREFECT_API_URL"] = until_the_end.enter_context(
+        backend.prefect_server(home / "server")
+    )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let xdist run what belongs to one rule one after the other.
+
+    A rule's tests and programs use the same names on the shared server
+    (deployments, limits, variables); those of two rules do not.
+    """
+    if item.path.parent.parent == ROOT / "tests":
+        rule = item.path.stem.removeprefix("test_")
+        item.add_marker(pytest.mark.xdist_group(rule))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> None:
+    """Say what `--record` changed, also when xdist's workers did it."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for kind, change in getattr(report, "user_properties", []):
+                if kind == "recorded" and report.when == "call":
+                    terminalreporter.section("recorded")
+                    terminalreporter.line(change)
+
+
+def pytest_unconfigure() -> None:
+    until_the_end.close()
+
+
+@pytest.fixture(autouse=True)
+def isolated_storage(tmp_path: Path) -> Iterator[None]:
+    """Give each test its own result storage, and switch off heartbeats.
+
+    The server keeps no results, so two tests that share a storage share cached
+    results. A heartbeat costs each flow run a second at its end.
+    """
+    from prefect.settings import (
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+
+    with temporary_settings(
+        {
+            PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage",
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        }
+    ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def book() -> Book:
+    return Book(ROOT)
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a committed file with what it must hold, or rewrite it.
+
+    Returns:
+        A function of a file and its text. Without `--record` it fails with a
+        diff and the command that mends; with it, it writes and says so.
+    """
+    recording = request.config.getoption("--record")
+
+    def compare(file: Path, text: str) -> None:
+        problems = contract.recorded_problems(file, text, ROOT)
+        if problems and recording:
+            file.write_text(text, "utf-8")
+            request.node.user_properties.append(("recorded", problems[0]))
+        else:
+            contract.report(problems)
+
+    return compare
+
+
+def load_program(request: pytest.FixtureRequest, name: str) -> ModuleType:
+    """Import a program of the rule that the requesting test file proves.
+
+    Each call runs the module anew, so that its global state is as a reader
+    finds it. The module stays importable by its name until the test ends:
+    process pools need that.
+    """
+    chapter, test = request.path.parent.name, request.path.stem
+    room = ROOT / "snippets" / chapter / test.removeprefix("test_")
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.syspath_prepend(room)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module(name)
+    request.addfinalizer(lambda: sys.modules.pop(name, None))
+    return module
+
+
+@pytest.fixture
+def dont(request: pytest.FixtureRequest) -> ModuleType:
+    """The program that does the wrong thing, freshly imported."""
+    return load_program(request, "dont")
+
+
+@pytest.fixture
+def do(request: pytest.FixtureRequest) -> ModuleType:
+    """The program that does it right, freshly imported."""
+    return load_program(request, "do")
+
+
+@pytest.fixture
+def api() -> Iterator[SyncPrefectClient]:
+    """A client of the server that the whole suite shares."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as it is published: strict, without one warning."""
+    folder = tmp_path_factory.mktemp("site")
+    build = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mkdocs",
+            "build",
+            "--strict",
+            f"--site-dir={folder}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode == 0 and "WARNING" not in build.stderr, build.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, headless, kept from asking the network for updates."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
+    path = next(filter(None, found), None)
+    with sync_playwright() as playwright:
+        if not path and not Path(playwright.chromium.executable_path).exists():
+            reason = "no browser: install chromium, or set CHROMIUM to its path"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        chromium = playwright.chromium.launch(
+            executable_path=path,
+            args=[
+                "--no-sandbox",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield chromium
+        chromium.close()

@@ -1,0 +1,76 @@
+"""What a test reads back from the API: the harm and the cure as recorded there.
+
+The client hands task runs and logs to background threads, and the server
+stores them when it gets to it. So the record of a run that has just ended is
+not complete at once; `settles` waits until it says what the test expects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import TaskRunSort
+
+T = TypeVar("T")
+
+
+def settles(probe: Callable[[], T], expected: T, seconds: float = 15) -> None:
+    """Assert that `probe` returns `expected` before the time is over.
+
+    Args:
+        probe: Reads the API.
+        expected: What it must return.
+        seconds: How long it may take.
+    """
+    deadline = time.monotonic() + seconds
+    while (seen := probe()) != expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert seen == expected
+
+
+def task_runs(
+    api: SyncPrefectClient, state: State
+) -> list[tuple[str, str, int]]:
+    """List the task runs of a flow run as the API has them.
+
+    Args:
+        api: The client.
+        state: A state of the flow run, as `flow(return_state=True)` gives it.
+
+    Returns:
+        Name of the task, name of its run's state and how often that run
+        was tried, sorted.
+    """
+    found = api.read_task_runs(
+        flow_run_filter=_this_run(state), sort=TaskRunSort.ID_DESC, limit=200
+    )
+    return sorted(
+        (run.name[:-4], run.state_name or "", run.run_count) for run in found
+    )
+
+
+def log_messages(api: SyncPrefectClient, state: State) -> list[str]:
+    """List the log messages of a flow run as the API has them, in order."""
+    found = api.read_logs(
+        LogFilter(flow_run_id=LogFilterFlowRunId(any_=[_run_id(state)]))
+    )
+    return [log.message for log in sorted(found, key=lambda log: log.timestamp)]
+
+
+def _run_id(state: State):
+    assert state.state_details.flow_run_id is not None
+    return state.state_details.flow_run_id
+
+
+def _this_run(state: State) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[_run_id(state)]))

@@ -1,0 +1,126 @@
+"""The parts of pages that are made from other files, as Markdown.
+
+A page marks such a part, and the suite compares what stands there with what
+these functions return:
+
+    <!-- recorded: rules -->
+    ...
+    <!-- /recorded -->
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.book import Book, BookError, Page, Rule
+
+PART = re.compile(
+    r"(?P<start><!-- recorded: (?P<name>\w+) -->\n).*?(?P<end><!-- /recorded -->)",
+    re.DOTALL,
+)
+
+
+def with_recorded_parts(page: Page) -> str:
+    """Return the page's source with each recorded part made anew.
+
+    Raises:
+        BookError: If the page marks a part that nothing makes.
+    """
+
+    def made(part: re.Match[str]) -> str:
+        make = PARTS.get(part["name"])
+        if make is None:
+            raise BookError(
+                f"{page.name}: recorded: {part['name']}: there is no such part."
+                f" Choose from: {', '.join(PARTS)}."
+            )
+        return f"{part['start']}\n{make(page).strip()}\n\n{part['end']}"
+
+    return PART.sub(made, page.source)
+
+
+def proof(page: Page) -> str:
+    """What proves a rule: Prefect's version, the claims, the test itself."""
+    assert isinstance(page, Rule)
+    test = page.test.relative_to(page.book.root).as_posix()
+    claims = "\n".join(f"- {claim}" for claim in claims_of(page.test))
+    cloud = (
+        " Not run on Prefect Cloud: that needs an account."
+        if "Cloud" in page.front_matter.applies_to
+        else " It does not apply to Prefect Cloud."
+    )
+    return f"""\
+Proven on Prefect {version("prefect")} with an open-source server.{cloud}
+
+{claims}
+
+??? example "The test that proves it"
+
+    ```python title="{test}"
+    --8<-- "{test}"
+    ```
+"""
+
+
+def claims_of(test: Path) -> list[str]:
+    """The names of a file's test functions, as sentences, in file order."""
+    names = [
+        node.name
+        for node in ast.walk(ast.parse(test.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+    ]
+    sentences = [n.removeprefix("test_").replace("_", " ") for n in names]
+    return [f"{s[0].upper()}{s[1:]}." for s in sentences]
+
+
+def rules(page: Page) -> str:
+    """The rules of the page's chapter, with their reasons."""
+    (chapter,) = (c for c in page.book.chapters if c.index.path == page.path)
+    return "\n".join(
+        f"- [{rule.title}]({rule.slug}.md)<br>{rule.front_matter.description}"
+        for rule in chapter.rules
+    )
+
+
+def chapters(page: Page) -> str:
+    """The chapters, with their number of rules."""
+    return "\n".join(
+        f"- [{chapter.title}]({chapter.index.path}): {len(chapter.rules)} rules"
+        for chapter in page.book.chapters
+    )
+
+
+def checklist(page: Page) -> str:
+    """Every rule as an item to tick, chapter by chapter."""
+    return "\n\n".join(
+        f"## {chapter.title} {{ #{chapter.name} }}\n\n"
+        + "\n".join(f"- [ ] [{r.title}]({r.path})" for r in chapter.rules)
+        for chapter in page.book.chapters
+    )
+
+
+def symptoms(page: Page) -> str:
+    """Every symptom with the rules that it leads to, chapter by chapter."""
+    return "\n\n".join(
+        f"## {chapter.title} {{ #{chapter.name} }}\n\n"
+        + "\n".join(
+            f"- `{symptom}`<br>[{rule.title}]({rule.path})"
+            for rule in chapter.rules
+            for symptom in rule.front_matter.symptoms
+        )
+        for chapter in page.book.chapters
+    )
+
+
+PARTS = {
+    make.__name__: make
+    for make in (proof, rules, chapters, checklist, symptoms)
+}
+
+
+def pages_with_recorded_parts(book: Book) -> list[Page]:
+    return [page for page in book.pages if "<!-- recorded:" in page.source]

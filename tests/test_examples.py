@@ -1,0 +1,30 @@
+"""Every program of every rule runs and prints what its page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import backend, contract
+from tests.book import ROOT, Book
+
+PROGRAMS = [
+    pytest.param(
+        program.relative_to(ROOT).as_posix(),
+        marks=pytest.mark.xdist_group(rule.room.name),
+    )
+    for rule in Book(ROOT).rules
+    for program in rule.programs
+]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_program_prints_its_recorded_output(
+    name: str, tmp_path: Path, record: Callable[[Path, str], None]
+) -> None:
+    program = ROOT / name
+    run = backend.run_program(program, tmp_path)
+    contract.report(contract.program_problems(name, run))
+    record(program.with_suffix(".out"), run.stdout)

@@ -1,0 +1,385 @@
+"""The guards are guarded: each fault is seeded, and its message must come.
+
+Every test changes one thing in a copy of the repository and asks the check
+that must find it. The message must name the file.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import backend, contract, recorded
+from tests.book import ROOT, Book, BookError, Rule
+
+PAGE = "docs/resilience/retry-tasks-not-flows.md"
+ROOM = "snippets/resilience/retry_tasks_not_flows"
+TEST = "tests/resilience/test_retry_tasks_not_flows.py"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository to spoil."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("docs", "snippets", "tests", "overrides"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    return tmp_path
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text("utf-8")
+    assert old in text, f"{file} has no {old!r}: the fault cannot be seeded"
+    file.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def problems_of(root: Path) -> list[str]:
+    """What the checks say of the one rule page, and of the rooms."""
+    book = Book(root)
+    (rule,) = (r for r in book.rules if r.name == PAGE)
+    return [*contract.room_problems(book), *contract.page_problems(rule)]
+
+
+INCLUDE_DONT = f'--8<-- "{ROOM}/dont.py"'
+FAULTS_OF_A_PAGE = {
+    "a typed block": (
+        PAGE,
+        INCLUDE_DONT,
+        "print('not from a file')",
+        f"{PAGE}: the block .* is typed in",
+    ),
+    "a titled fence that includes nothing": (
+        PAGE,
+        f"{INCLUDE_DONT}\n",
+        "",
+        f"{PAGE}: the block .* is typed in",
+    ),
+    "a fence without a language": (
+        PAGE,
+        '```python title="dont.py"',
+        "```",
+        f"{PAGE}: '```': write the fence as",
+    ),
+    "a tilde fence": (
+        PAGE,
+        "The two programs differ",
+        "~~~python\nprint()\n~~~\n\nThe two programs differ",
+        f"{PAGE}: '~~~python': write the fence as",
+    ),
+    "raw code": (
+        PAGE,
+        "The two programs differ",
+        "<pre>print()</pre>\n\nThe two programs differ",
+        f"{PAGE}: .*write Markdown instead of HTML",
+    ),
+    "an external script": (
+        PAGE,
+        "The two programs differ",
+        '<script src="https://example.org/x.js"></script>\n\nThe two programs differ',
+        f"{PAGE}: .*write Markdown instead of HTML",
+    ),
+    "a missing snippet": (
+        PAGE,
+        f"{ROOM}/dont.py",
+        f"{ROOM}/gone.py",
+        f"{PAGE}: includes {ROOM}/gone.py: no such file",
+    ),
+    "a missing section": (
+        PAGE,
+        f"{ROOM}/dont.py",
+        f"{ROOM}/dont.py:gone",
+        f"{PAGE}: includes {ROOM}/dont.py:gone: the file has no such section",
+    ),
+    "lines by number, past the end": (
+        PAGE,
+        f"{ROOM}/dont.py",
+        f"{ROOM}/dont.py:900:990",
+        f"{PAGE}: the block .* is typed in",
+    ),
+    "a space after an include": (
+        PAGE,
+        INCLUDE_DONT,
+        f"{INCLUDE_DONT} ",
+        f"{PAGE}: the block .* is typed in",
+    ),
+    "an output that is not marked": (
+        PAGE,
+        contract.OUTPUT_MARK,
+        "",
+        f"{PAGE}: the output {ROOM}/dont.out must stand below its program",
+    ),
+    "the output of the other program": (
+        PAGE,
+        f"{ROOM}/dont.out",
+        f"{ROOM}/do.out",
+        f"{PAGE}: the output {ROOM}/do.out follows another program",
+    ),
+    "a file that no test runs": (
+        PAGE,
+        f"{ROOM}/dont.py",
+        "overrides/404.html",
+        f"{PAGE}: includes overrides/404.html, which no test runs or names",
+    ),
+    "a heading without an id": (
+        PAGE,
+        "## Do { #do }",
+        "## Do",
+        f"{PAGE}: '## Do': give the heading an id",
+    ),
+    "a heading of another name": (
+        PAGE,
+        "## Do { #do }",
+        "## Better { #do }",
+        f"{PAGE}: its headings are",
+    ),
+    "a reason that is not the description": (
+        PAGE,
+        "\n\nA flow retry runs",
+        "\n\nThe flow retry runs",
+        f"{PAGE}: the sentence below the title",
+    ),
+    "a symptom that nothing prints": (
+        PAGE,
+        "- Received non-final",
+        "- Received no final",
+        f"{PAGE}: symptom .*: no output and no test",
+    ),
+    "a symptom that the page does not show": (
+        PAGE,
+        "- `Received non-final",
+        "- `Received no final",
+        f"{PAGE}: symptom .*: show it under",
+    ),
+    "a section name used twice": (
+        f"{ROOM}/dont.py",
+        "charges = []\n",
+        "# --8<-- [start:a]\ncharges = []\n# --8<-- [end:a]\n"
+        "# --8<-- [start:a]\n1\n# --8<-- [end:a]\n",
+        f"{ROOM}/dont.py: section a is used twice",
+    ),
+    "a section without an end": (
+        f"{ROOM}/dont.py",
+        "charges = []\n",
+        "# --8<-- [start:a]\ncharges = []\n",
+        f"{ROOM}/dont.py: section a has no end",
+    ),
+    "an empty section": (
+        f"{ROOM}/dont.py",
+        "charges = []\n",
+        "charges = []\n# --8<-- [start:a]\n# --8<-- [end:a]\n",
+        f"{ROOM}/dont.py: section a is empty",
+    ),
+    "a marker on a line of code": (
+        f"{ROOM}/dont.py",
+        "charges = []\n",
+        "charges = []  # --8<-- [start:a]\n1\n# --8<-- [end:a]\n",
+        f"{ROOM}/dont.py: section a: put the marker on a line of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_A_PAGE)
+def test_a_fault_in_a_page_is_found(fault: str, copy: Path) -> None:
+    file, old, new, message = FAULTS_OF_A_PAGE[fault]
+    replace(copy / file, old, new)
+    assert re.search(message, "\n".join(problems_of(copy)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("applies_to:", "aplies_to:", "aplies_to: Extra inputs"),
+        ("symptoms:\n  - ", "symptoms: []\nx: ", "symptoms: List should have"),
+        ("[open source, Cloud]", "[everything]", "applies_to.0: Input should"),
+    ],
+    ids=["a misspelt key", "no symptom", "an unknown value"],
+)
+def test_a_fault_in_the_front_matter_is_found(
+    old: str, new: str, message: str, copy: Path
+) -> None:
+    replace(copy / PAGE, old, new)
+    with pytest.raises(BookError, match=f"{PAGE}: front matter: .*{message}"):
+        problems_of(copy)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (f"{ROOM}/dont.py", f"{ROOM}: there is no dont program"),
+        (f"{ROOM}/do.out", f"{ROOM}/do.py: has no recorded output"),
+        (TEST, f"{TEST}: missing"),
+    ],
+)
+def test_a_lost_program_output_or_test_is_found(
+    lost: str, message: str, copy: Path
+) -> None:
+    (copy / lost).unlink()
+    if lost.endswith("dont.py"):
+        (copy / lost).with_suffix(".out").unlink()
+    assert message in "\n".join(contract.room_problems(Book(copy)))
+
+
+def test_a_lost_page_is_found(copy: Path) -> None:
+    (copy / PAGE).unlink()
+    with pytest.raises(BookError, match=f"{PAGE}: named by the nav"):
+        problems_of(copy)
+
+
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [
+        ("docs/resilience/stray.md", "not in the nav"),
+        ("snippets/resilience/stray/do.py", "has no rule page"),
+        ("tests/resilience/test_stray.py", "has no rule page"),
+    ],
+)
+def test_a_page_program_or_test_of_no_rule_is_found(
+    stray: str, message: str, copy: Path
+) -> None:
+    (copy / stray).parent.mkdir(exist_ok=True)
+    (copy / stray).write_text("")
+    found = "\n".join(contract.room_problems(Book(copy)))
+    assert message in found and "stray" in found
+
+
+def test_an_unknown_recorded_part_is_found(copy: Path) -> None:
+    replace(copy / PAGE, "recorded: proof", "recorded: proofs")
+    page = Rule(Book(copy), PAGE.removeprefix("docs/"))
+    with pytest.raises(BookError, match=f"{PAGE}: recorded: proofs"):
+        recorded.with_recorded_parts(page)
+
+
+def test_a_program_that_prints_something_else_is_found(copy: Path) -> None:
+    program = copy / ROOM / "do.py"
+    replace(program, "Charges", "Fees")
+    run = backend.run_program(program, copy)
+    found = contract.recorded_problems(
+        program.with_suffix(".out"), run.stdout, copy
+    )
+    assert f"{ROOM}/do.out: is not what it must be" in found[0]
+    assert "-Charges for order-7: 1\n+Fees for order-7: 1" in found[0]
+
+
+def test_a_changed_character_in_an_output_is_found(copy: Path) -> None:
+    output = copy / ROOM / "do.out"
+    printed = output.read_text()
+    replace(output, "1", "2")
+    (found,) = contract.recorded_problems(output, printed, copy)
+    assert f"{ROOM}/do.out: is not what it must be" in found
+
+
+def test_a_deprecated_call_of_prefect_is_found(copy: Path) -> None:
+    program = copy / ROOM / "do.py"
+    replace(
+        program,
+        "charges = []",
+        "from prefect.flow_engine import send_heartbeats_sync\n"
+        "send_heartbeats_sync(None)\n"
+        "charges = []",
+    )
+    run = backend.run_program(program, copy)
+    (found,) = contract.program_problems(f"{ROOM}/do.py", run)
+    assert f"{ROOM}/do.py: uses what Prefect deprecates" in found
+
+
+@pytest.mark.xdist_group("site")
+def test_a_dead_link_anchor_or_image_stops_the_build(copy: Path) -> None:
+    links = "[a](gone.md) [b](index.md#gone) ![c](gone.png)"
+    replace(copy / PAGE, "The two programs differ", f"{links} The two differ")
+    replace(
+        copy / "docs/resilience/index.md",
+        "# Resilience",
+        "[d][prefect.gone]\n\n#",
+    )
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode != 0
+    for lost in ("gone.md", "#gone", "gone.png", "prefect.gone"):
+        (line,) = (w for w in build.stderr.splitlines() if f"{lost}'" in w)
+        assert "WARNING" in line and "resilience/" in line
+
+
+@pytest.mark.xdist_group("site")
+def test_a_missing_snippet_stops_the_build(copy: Path) -> None:
+    (copy / ROOM / "do.py").unlink()
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode != 0
+    assert f"{ROOM}/do.py" in build.stderr and PAGE[5:] in build.stderr
+
+
+@pytest.fixture
+def spoil(
+    site: Path, copy: Path
+) -> Callable[[Callable[[str], str]], tuple[Rule, Path]]:
+    """Change the built page of the rule, in a copy of the built site."""
+
+    def change(edit: Callable[[str], str]) -> tuple[Rule, Path]:
+        spoilt = copy / "site"
+        shutil.copytree(site, spoilt)
+        rule = Rule(Book(ROOT), PAGE.removeprefix("docs/"))
+        html = spoilt / contract.page_address(rule) / "index.html"
+        before = html.read_text("utf-8")
+        html.write_text(edit(before), "utf-8")
+        assert html.read_text("utf-8") != before
+        return rule, spoilt
+
+    return change
+
+
+@pytest.mark.xdist_group("site")
+class TestTheBuiltSite:
+    def test_a_changed_block_is_found(self, spoil):
+        rule, spoilt = spoil(lambda html: html.replace("Charges", "Fees", 1))
+        assert "no tested file" in contract.built_problems(rule, spoilt)[0]
+
+    def test_code_outside_of_a_fence_is_found(self, spoil):
+        rule, spoilt = spoil(
+            lambda html: html.replace("</article>", "<pre>x</pre></article>")
+        )
+        found = contract.built_problems(rule, spoilt)
+        assert f"{PAGE}: the built page has code outside" in found[0]
+
+    def test_an_external_script_is_found(self, spoil):
+        rule, spoilt = spoil(
+            lambda html: html.replace(
+                "</body>", '<script src="//example.org/x.js"></script></body>'
+            )
+        )
+        html = spoilt / contract.page_address(rule) / "index.html"
+        (found,) = contract.third_party_problems(
+            html, spoilt, "http://127.0.0.1/"
+        )
+        assert (
+            "retry-tasks-not-flows/index.html: loads //example.org/x.js"
+            in found
+        )
+
+    def test_a_renamed_heading_id_is_found(self, spoil):
+        rule, spoilt = spoil(
+            lambda html: html.replace('id="symptom"', 'id="signs"')
+        )
+        address = f"{contract.page_address(rule)}#symptom"
+        (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
+        assert f"docs/permalinks.txt: {address}: the anchor is gone" in found
+
+    def test_a_lost_page_is_found(self, spoil):
+        rule, spoilt = spoil(lambda html: html + " ")
+        address = contract.page_address(rule)
+        shutil.rmtree(spoilt / address)
+        (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
+        assert f"docs/permalinks.txt: {address}: the page is gone" in found

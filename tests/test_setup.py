@@ -1,0 +1,161 @@
+"""The set-up: the lock, the README's commands, the workflow, a live server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from tests import backend
+from tests.book import ROOT
+from tests.observe import settles
+
+TOOLS = Path(sys.executable).parent
+
+
+def direct_dependencies() -> dict[Requirement, str]:
+    """The lines of requirements.in, each with its reason."""
+    lines = (ROOT / "requirements.in").read_text("utf-8").splitlines()
+    split = [re.split(r"\s+#\s+", line, maxsplit=1) for line in lines]
+    return {
+        Requirement(parts[0]): " ".join(parts[1:])
+        for parts in split
+        if parts[0] and not parts[0].startswith("#")
+    }
+
+
+def test_each_direct_dependency_has_a_reason():
+    bare = [str(r) for r, reason in direct_dependencies().items() if not reason]
+    assert bare == []
+
+
+def test_the_lock_pins_each_direct_dependency_within_its_bounds():
+    lock = (ROOT / "requirements.txt").read_text("utf-8")
+    pins = dict(
+        re.findall(r"^([\w.-]+)(?:\[[\w, -]+\])?==([^\s;]+)", lock, re.M)
+    )
+    wrong = [
+        f"requirements.txt: {asked} is locked as {pins.get(asked.name)}."
+        " Run `make lock`."
+        for asked in direct_dependencies()
+        if not asked.specifier.contains(pins.get(asked.name, "0"))
+    ]
+    assert wrong == []
+
+
+def test_each_line_of_the_lock_has_a_hash():
+    lock = (ROOT / "requirements.txt").read_text("utf-8")
+    entries = re.split(r"\n(?=[\w])", lock)
+    assert [e.split()[0] for e in entries if "--hash=sha256:" not in e] == []
+
+
+def test_prefects_testing_tools_import():
+    # fastapi 0.155 broke this import: see requirements.in.
+    subprocess.run(
+        [sys.executable, "-c", "import prefect.testing.utilities"], check=True
+    )
+
+
+def test_the_server_answers_with_the_pinned_version(api):
+    import prefect
+
+    assert api.api_version() == prefect.__version__
+
+
+def test_a_schedule_creates_a_run(api):
+    # With sqlalchemy 2.1 it creates none, and only the server's log says so.
+    from prefect import flow
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterId,
+    )
+    from prefect.client.schemas.schedules import IntervalSchedule
+
+    @flow
+    def on_schedule() -> None: ...
+
+    deployment = api.create_deployment(
+        flow_id=api.create_flow(on_schedule),
+        name="test-a-schedule-creates-a-run",
+        schedules=[
+            DeploymentScheduleCreate(
+                schedule=IntervalSchedule(interval=timedelta(hours=1))
+            )
+        ],
+    )
+    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    settles(
+        lambda: {
+            run.state_name
+            for run in api.read_flow_runs(deployment_filter=mine, limit=1)
+        },
+        {"Scheduled"},
+        seconds=30,
+    )
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/about/index.md"])
+def test_the_make_commands_that_readers_are_told_exist(document):
+    text = (ROOT / document).read_text("utf-8")
+    told = set(re.findall(r"\bmake ([a-z]+)(?=`|\n```)", text))
+    targets = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    )
+    assert told and told <= targets
+
+
+def test_readmes_blocks_are_ones_that_pytest_runs():
+    fences = re.findall(r"^```(.+)$", (ROOT / "README.md").read_text(), re.M)
+    # pytest-codeblocks passes over a fence with a title without a word.
+    assert set(fences) == {"console", "sh", "text"}
+
+
+@pytest.mark.xdist_group("site")
+def test_serve_reloads_when_a_program_changes(tmp_path):
+    for name in ("docs", "snippets", "tests", "overrides"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    output = tmp_path / "snippets/resilience/retry_tasks_not_flows/dont.out"
+    port = backend.free_port()
+    page = f"http://127.0.0.1:{port}/resilience/retry-tasks-not-flows/"
+    with backend.serve(
+        [str(TOOLS / "mkdocs"), "serve", "--dev-addr", f"127.0.0.1:{port}"],
+        page,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"SITE_URL": f"http://127.0.0.1:{port}/"},
+    ):
+        output.write_text("Charges for order-7: 99\n")
+        settles(lambda: "order-7: 99" in httpx.get(page).text, True, seconds=60)
+
+
+@pytest.mark.parametrize(
+    "linter",
+    [
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],
+        ["zizmor", "--offline", "--quiet"],
+    ],
+    ids=lambda linter: linter[0],
+)
+def test_the_github_workflow_is_sound(linter):
+    checked = subprocess.run(
+        [TOOLS / linter[0], *linter[1:], ROOT / ".github/workflows/site.yml"],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_code_is_linted_and_formatted():
+    for command in (["check"], ["format", "--check"]):
+        subprocess.run([TOOLS / "ruff", *command, ROOT], check=True)

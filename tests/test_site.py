@@ -1,0 +1,156 @@
+"""The built site: strict build, blocks, links, addresses, hosts, a browser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import contract
+from tests.book import ROOT, Book
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.xdist_group("site")
+PAGES = {page.name: page for page in Book(ROOT).pages}
+WIDTHS = (390, 1440)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_built_block_is_a_tested_text(name: str, site: Path) -> None:
+    contract.report(contract.built_problems(PAGES[name], site))
+
+
+def test_viewing_a_page_asks_no_other_host(book: Book, site: Path) -> None:
+    for html in site.rglob("*.html"):
+        contract.report(
+            contract.third_party_problems(html, site, book.config.site_url)
+        )
+
+
+def test_every_published_address_still_works(
+    book: Book, site: Path, record: Callable[[Path, str], None]
+) -> None:
+    file = ROOT / "docs" / "permalinks.txt"
+    ledger = file.read_text("utf-8").splitlines() if file.exists() else []
+    contract.report(contract.permalink_problems(book, site, ledger))
+    now = sorted({*ledger, *contract.permalinks(book, site)})
+    record(file, "\n".join(now) + "\n")
+
+
+def test_links_and_anchors_lead_somewhere(site: Path) -> None:
+    lychee = Path(sys.executable).with_name("lychee")
+    checked = subprocess.run(
+        [
+            str(lychee),
+            "--offline",
+            "--include-fragments",
+            "--no-progress",
+            f"--root-dir={site}",
+            str(site),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_footer_names_the_installed_prefect(book: Book) -> None:
+    footer = f"ran on Prefect {version('prefect')}."
+    assert footer in book.config.copyright, (
+        f"mkdocs.yml: copyright: must say '{footer}'"
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_overflows(width: int, visit: Callable[..., Page]) -> None:
+    for page in PAGES.values():
+        view = visit(contract.page_address(page), width)
+        wide = view.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{page.name} is {wide} pixels wide at {width}"
+
+
+def test_code_needs_no_scrolling_at_1440(visit: Callable[..., Page]) -> None:
+    for page in PAGES.values():
+        view = visit(contract.page_address(page), 1440)
+        cut = view.evaluate(
+            "[...document.querySelectorAll('article pre code')]"
+            ".filter(code => code.scrollWidth > code.clientWidth)"
+            ".map(code => code.innerText.slice(0, 60))"
+        )
+        assert not cut, f"{page.name}: lines too long: {cut}"
+
+
+def test_a_page_loads_nothing_from_other_hosts(
+    visit: Callable[..., Page],
+) -> None:
+    for page in PAGES.values():
+        visit(contract.page_address(page), 1440)  # the fixture refuses them
+
+
+def test_the_404_page_offers_the_search(visit: Callable[..., Page]) -> None:
+    view = visit("no/such/page/", 1440)
+    view.get_by_text("Search the rules").click()
+    view.locator(".md-search__input").fill("retry tasks")
+    view.get_by_role("link", name="Retry tasks, not flows").first.click()
+    assert view.locator("h1").inner_text().startswith("Retry tasks, not flows")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves the built site as a web host would, with its 404 page."""
+
+    def send_error(self, code: int, *args: object, **kwargs: object) -> None:
+        body = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """Where the built site is served, on loopback."""
+    handler = partial(_Quiet, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Open pages of the site in the browser, at a width, in a scheme.
+
+    Afterwards it fails if a page asked another host, or wrote an error.
+    """
+    context = browser.new_context()
+    view = context.new_page()
+    strangers: list[str] = []
+    view.on(
+        "request",
+        lambda r: (
+            strangers.append(r.url) if not r.url.startswith(address) else None
+        ),
+    )
+
+    def open_page(path: str, width: int, scheme: str = "light") -> Page:
+        view.set_viewport_size({"width": width, "height": 900})
+        view.emulate_media(color_scheme=scheme)
+        view.goto(address + path)
+        return view
+
+    yield open_page
+    context.close()
+    assert strangers == [], f"asked other hosts: {strangers}"
