@@ -57,18 +57,11 @@ class Block:
         info: What stands behind the fence, for example `python title="do.py"`.
         code: The text that the reader sees.
         output: The text of the output block that belongs to it, if any.
-        line: Line of the fence in the expanded page, from 1.
     """
 
     info: str
     code: str
     output: str | None
-    line: int
-
-    @property
-    def language(self) -> str:
-        """The first word of the fence, in lower case; empty for none."""
-        return self.info.split()[0].lower() if self.info.split() else ""
 
 
 @dataclass(frozen=True)
@@ -122,8 +115,15 @@ class Page:
             )
         except RuntimeError as error:
             raise BookError(f"{self.name}: {error}") from error
+        # An include brings its file's last line break, which no fence shows.
         return [
-            Block(b.syntax or "", b.code, b.expected_output, b.lineno)
+            Block(
+                b.syntax or "",
+                b.code.rstrip("\n"),
+                None
+                if b.expected_output is None
+                else b.expected_output.rstrip("\n"),
+            )
             for b in found
         ]
 
@@ -185,8 +185,13 @@ class Rule(Page):
 
     @property
     def programs(self) -> list[Path]:
-        """The programs that run and whose output is recorded."""
-        return [f for f in self.files if f.name in ("dont.py", "do.py")]
+        """The programs that run: don't, do, and others with an output."""
+        return [
+            f
+            for f in self.files
+            if f.name in ("dont.py", "do.py")
+            or (f.suffix == ".py" and f.with_suffix(".out").exists())
+        ]
 
 
 @dataclass(frozen=True)

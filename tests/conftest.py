@@ -1,10 +1,9 @@
-"""What every test has: one Prefect server, its own storage, and the recorder."""
+"""What every test has: one Prefect server, own storage, and the recorder."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,10 +18,7 @@ import pytest
 from tests import backend, contract
 from tests.book import ROOT, Book
 
-# Prefect reads its settings when it is imported, so no test module's import
-# may come before the server's address is known: see pytest_sessionstart.
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
     from prefect.client.orchestration import SyncPrefectClient
 
 os.environ.update(backend.ENVIRONMENT)
@@ -36,6 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--record",
         action="store_true",
         help="rewrite recorded outputs, lists and proofs, and say what changed",
+    )
+    parser.addoption(
+        "--api-url",
+        help="use this Prefect server and start none, to save its start",
     )
 
 
@@ -53,9 +53,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     home = Path(until_the_end.enter_context(tempfile.TemporaryDirectory()))
     os.environ["PREFECT_HOME"] = str(home / "client")
-    os.environ["PREFECT_API_URL"] = until_the_end.enter_context(
-        backend.prefect_server(home / "server")
-    )
+    os.environ["PREFECT_API_URL"] = session.config.getoption(
+        "--api-url"
+    ) or until_the_end.enter_context(backend.prefect_server(home / "server"))
+    # pytest's filter of Prefect's warnings has imported Prefect already, and
+    # with it the settings that threads without a context of their own see.
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -190,31 +195,3 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert build.returncode == 0 and "WARNING" not in build.stderr, build.stderr
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, headless, kept from asking the network for updates."""
-    from playwright.sync_api import sync_playwright
-
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
-    path = next(filter(None, found), None)
-    with sync_playwright() as playwright:
-        if not path and not Path(playwright.chromium.executable_path).exists():
-            reason = "no browser: install chromium, or set CHROMIUM to its path"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        chromium = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-quic",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield chromium
-        chromium.close()

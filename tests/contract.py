@@ -8,6 +8,7 @@ asserts that its line comes.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from pathlib import Path
@@ -31,7 +32,7 @@ FENCE = re.compile(
     r'\s*(?P<ticks>`{3,})(?P<info>(?P<language>\w+) title="[^"]+")?'
 )
 FENCE_LIKE = re.compile(r"\s*(`{3,}|~{3,})")
-HEADING = re.compile(r"^#{1,6} (?P<text>.+?)( \{ #(?P<id>[a-z0-9-]+) \})?$")
+HEADING = re.compile(r"^#{1,6} (?P<text>.+?)( \{ #(?P<id>[\w.-]+) \})?$")
 RAW_HTML = re.compile(
     r"<(pre|code|script|iframe|style|img|a|object|embed)\b", re.I
 )
@@ -188,7 +189,7 @@ def text_of(file: Path, section: str | None) -> str | None:
     """What an include of a file, or of a named section of it, must show."""
     lines = file.read_text("utf-8").splitlines(keepends=True)
     if section is None:
-        return "".join(lines)
+        return "".join(lines).rstrip("\n")
     marks = [
         number
         for number, line in enumerate(lines)
@@ -196,7 +197,7 @@ def text_of(file: Path, section: str | None) -> str | None:
     ]
     if len(marks) != 2:
         return None
-    return "".join(lines[marks[0] + 1 : marks[1]])
+    return "".join(lines[marks[0] + 1 : marks[1]]).rstrip("\n")
 
 
 def section_problems(file: Path, root: Path) -> list[str]:
@@ -264,8 +265,8 @@ def _rule_problems(rule: Rule) -> list[str]:
             " front matter's description, word for word."
         )
     printed = "".join(
-        f.read_text("utf-8") for f in [*rule.files, rule.test] if f.is_file()
-    )
+        file.read_text("utf-8") for file in rule.files if file.suffix == ".out"
+    ) + "".join(_strings(rule.test))
     for symptom in matter.symptoms:
         if f"`{symptom}`" not in rule.body:
             problems.append(
@@ -283,6 +284,17 @@ def _rule_problems(rule: Rule) -> list[str]:
         if path not in included:
             problems.append(f"{rule.name}: does not show {path}.")
     return problems
+
+
+def _strings(file: Path) -> list[str]:
+    """All strings of a Python file, those in several parts put together."""
+    if not file.is_file():
+        return []
+    return [
+        node.value
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def program_problems(name: str, run: CompletedProcess[str]) -> list[str]:
@@ -363,13 +375,13 @@ def built_problems(page: Page, site: Path) -> list[str]:
     problems = []
     soup = built(page, site)
     allowed = [
-        text.strip("\n")
+        text
         for block in page.blocks
         for text in (block.code, block.output)
         if text is not None
     ]
     shown = [
-        block.get_text().strip("\n")
+        block.get_text().rstrip("\n")
         for block in soup.select("article div[class*=language-] code")
         if not block.find_parent(class_="doc-signature")
     ]

@@ -19,12 +19,12 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import State
-from prefect.client.schemas.sorting import TaskRunSort
+from prefect.client.schemas.sorting import LogSort, TaskRunSort
 
 T = TypeVar("T")
 
 
-def settles(probe: Callable[[], T], expected: T, seconds: float = 15) -> None:
+def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:
     """Assert that `probe` returns `expected` before the time is over.
 
     Args:
@@ -62,9 +62,12 @@ def task_runs(
 def log_messages(api: SyncPrefectClient, state: State) -> list[str]:
     """List the log messages of a flow run as the API has them, in order."""
     found = api.read_logs(
-        LogFilter(flow_run_id=LogFilterFlowRunId(any_=[_run_id(state)]))
+        LogFilter(flow_run_id=LogFilterFlowRunId(any_=[_run_id(state)])),
+        sort=LogSort.TIMESTAMP_ASC,
+        limit=200,
+        offset=0,
     )
-    return [log.message for log in sorted(found, key=lambda log: log.timestamp)]
+    return [log.message for log in found]
 
 
 def _run_id(state: State):

@@ -18,7 +18,9 @@ from pathlib import Path
 from tests.book import Book, BookError, Page, Rule
 
 PART = re.compile(
-    r"(?P<start><!-- recorded: (?P<name>\w+) -->\n).*?(?P<end><!-- /recorded -->)",
+    r"(?P<start><!-- recorded: (?P<name>\w+) -->\n)"
+    r".*?"
+    r"(?P<end><!-- /recorded -->)",
     re.DOTALL,
 )
 

@@ -81,7 +81,7 @@ FAULTS_OF_A_PAGE = {
     "an external script": (
         PAGE,
         "The two programs differ",
-        '<script src="https://example.org/x.js"></script>\n\nThe two programs differ',
+        '<script src="//example.org/x.js"></script>\n\nThe two programs differ',
         f"{PAGE}: .*write Markdown instead of HTML",
     ),
     "a missing snippet": (
@@ -123,8 +123,8 @@ FAULTS_OF_A_PAGE = {
     "a file that no test runs": (
         PAGE,
         f"{ROOM}/dont.py",
-        "overrides/404.html",
-        f"{PAGE}: includes overrides/404.html, which no test runs or names",
+        "overrides/theme/404.html",
+        f"{PAGE}: includes overrides/theme/404.html, which no test",
     ),
     "a heading without an id": (
         PAGE,
@@ -311,7 +311,7 @@ def test_a_dead_link_anchor_or_image_stops_the_build(copy: Path) -> None:
 
 @pytest.mark.xdist_group("site")
 def test_a_missing_snippet_stops_the_build(copy: Path) -> None:
-    (copy / ROOM / "do.py").unlink()
+    (copy / ROOM / "dont.py").unlink()
     build = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict"],
         cwd=copy,
@@ -319,7 +319,7 @@ def test_a_missing_snippet_stops_the_build(copy: Path) -> None:
         text=True,
     )
     assert build.returncode != 0
-    assert f"{ROOM}/do.py" in build.stderr and PAGE[5:] in build.stderr
+    assert f"{ROOM}/dont.py" in build.stderr and PAGE[5:] in build.stderr
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ def test_a_schedule_creates_a_run(api):
         DeploymentFilterId,
     )
     from prefect.client.schemas.schedules import IntervalSchedule
+    from prefect.client.schemas.sorting import FlowRunSort
 
     @flow
     def on_schedule() -> None: ...
@@ -96,7 +97,9 @@ def test_a_schedule_creates_a_run(api):
     settles(
         lambda: {
             run.state_name
-            for run in api.read_flow_runs(deployment_filter=mine, limit=1)
+            for run in api.read_flow_runs(
+                deployment_filter=mine, sort=FlowRunSort.ID_DESC, limit=1
+            )
         },
         {"Scheduled"},
         seconds=30,
@@ -136,7 +139,11 @@ def test_serve_reloads_when_a_program_changes(tmp_path):
         env=os.environ | {"SITE_URL": f"http://127.0.0.1:{port}/"},
     ):
         output.write_text("Charges for order-7: 99\n")
-        settles(lambda: "order-7: 99" in httpx.get(page).text, True, seconds=60)
+        settles(
+            lambda: "order-7: 99" in httpx.get(page, timeout=60).text,
+            True,
+            seconds=60,
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from tests.observe import settles, task_runs
+from tests.observe import log_messages, settles, task_runs
 
 
 def test_a_flow_retry_charges_the_card_twice(dont, api):
@@ -15,6 +15,16 @@ def test_a_flow_retry_charges_the_card_twice(dont, api):
             ("send_receipt", "Failed", 1),
         ],
     )
+
+
+def test_the_log_says_that_the_flow_run_is_tried_again(dont, api):
+    state = dont.checkout("order-7", return_state=True)
+
+    message = (
+        "Received non-final state 'AwaitingRetry' when proposing final state"
+        " 'Failed' and will attempt to run again..."
+    )
+    settles(lambda: message in log_messages(api, state), True)
 
 
 def test_a_task_retry_repeats_only_what_failed(do, api):

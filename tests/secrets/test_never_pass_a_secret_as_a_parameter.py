@@ -1,22 +1,22 @@
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from prefect import flow
 from prefect.blocks.system import Secret
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.deployments import run_deployment
 from prefect.flow_engine import run_flow
 from prefect.runner import Runner
 from pydantic import SecretStr
 
-from tests.backend import run_program
+from tests.observe import settles, task_runs
 
 KEY = "not-a-real-key"
 
 
-@flow
-def length_of(api_key: Secret) -> int:
-    return len(api_key.get())
+@pytest.fixture
+def secret_str(dont):
+    return import_module("secret_str")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def stored(api, state):
     return api.read_flow_run(state.state_details.flow_run_id).parameters
 
 
-def run_as_deployment(api, flow, **parameters):
+def run_as_deployment(api, flow, parameters):
     deployment = Runner().add_flow(flow, name="no-secret-parameter")
     run = run_deployment(deployment, parameters=parameters, timeout=0)
     return run_flow(
@@ -37,48 +37,69 @@ def run_as_deployment(api, flow, **parameters):
     )
 
 
-def test_a_string_is_stored_in_clear_whatever_the_type_hint_says(dont, api):
-    typed = import_module("secret_str")
+def test_a_string_is_stored_in_clear_on_the_run_and_on_the_deployment(
+    dont, api
+):
+    state = dont.load_rates(KEY, return_state=True)
+    deployment = Runner().add_flow(
+        dont.load_rates, name="has-the-key", parameters={"api_key": KEY}
+    )
 
-    assert stored(api, dont.load_rates(KEY, return_state=True)) == {
+    assert state.result() == 3
+    assert stored(api, state) == {"api_key": "not-a-real-key"}
+    assert api.read_deployment(deployment).parameters == {
         "api_key": "not-a-real-key"
     }
-    assert stored(api, typed.load_rates(KEY, return_state=True)) == {
-        "api_key": "not-a-real-key"
-    }
+
+
+def test_a_secret_str_hides_the_key_only_if_the_caller_made_it_one(
+    secret_str, api
+):
+    given_text = secret_str.load_rates(KEY, return_state=True)
+    given_secret = secret_str.load_rates(SecretStr(KEY), return_state=True)
+
+    assert given_text.result() == given_secret.result() == 3
+    assert stored(api, given_text) == {"api_key": "not-a-real-key"}
+    assert stored(api, given_secret) == {"api_key": "**********"}
 
 
 def test_a_secret_str_arrives_at_a_deployment_as_asterisks(
-    dont, tmp_path, record
+    secret_str, api, monkeypatch
 ):
-    program = Path(dont.__file__).with_name("secret_str.py")
-    run = run_program(program, tmp_path)
+    sent = []
+    monkeypatch.setattr(
+        secret_str, "fetch_rates", lambda key: sent.append(key) or []
+    )
+    key = {"api_key": SecretStr(KEY)}
+    state = run_as_deployment(api, secret_str.load_rates, key)
 
-    assert "{'api_key': '**********'}" in run.stdout
-    assert "Failed: " in run.stdout
-    record(program.with_suffix(".out"), run.stdout)
+    assert sent == ["**********"]
+    assert stored(api, state) == {"api_key": "**********"}
 
 
 def test_only_the_name_of_the_block_is_stored(do, api, block):
-    state = run_as_deployment(api, do.load_rates, key_block="example-rates-key")
+    name = {"key_block": "example-rates-key"}
+    state = run_as_deployment(api, do.load_rates, name)
 
     assert state.result() == 3
-    assert stored(api, state) == {"key_block": "example-rates-key"}
+    assert stored(api, state) == name
+    settles(lambda: task_runs(api, state), [("fetch_rates", "Completed", 1)])
+    this_run = FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+    (task_run,) = api.read_task_runs(
+        flow_run_filter=this_run, sort="ID_DESC", limit=2
+    )
+    assert KEY not in task_run.model_dump_json()
 
 
 def test_a_block_arrives_by_reference_but_not_by_value(api, block):
-    reference = {"$ref": str(block._block_document_id)}
-    by_reference = run_as_deployment(api, length_of, api_key=reference)
-    by_value = run_as_deployment(api, length_of, api_key=block)
+    @flow
+    def length_of(api_key: Secret) -> int:
+        return len(api_key.get())
+
+    reference = {"api_key": {"$ref": str(block._block_document_id)}}
+    by_reference = run_as_deployment(api, length_of, reference)
+    by_value = run_as_deployment(api, length_of, {"api_key": block})
 
     assert by_reference.result() == len(KEY)
-    assert stored(api, by_reference) == {"api_key": reference}
+    assert stored(api, by_reference) == reference
     assert by_value.result() == len("**********")
-
-
-def test_a_secret_str_reaches_a_flow_that_is_called_in_the_process(dont, api):
-    typed = import_module("secret_str")
-    state = typed.load_rates(SecretStr(KEY), return_state=True)
-
-    assert state.result() == 3
-    assert stored(api, state) == {"api_key": "**********"}

@@ -1,6 +1,6 @@
 import logging
 
-from prefect import flow
+from prefect import State, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.logging.handlers import APILogHandler
@@ -16,11 +16,15 @@ def load_orders(prices: dict[str, float]) -> None:
     print(f"{len(prices)} orders loaded")
 
 
+def stored_logs(state: State) -> list[str]:
+    APILogHandler().flush()
+    run_ids = [state.state_details.flow_run_id]
+    this_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=run_ids))
+    with get_client(sync_client=True) as client:
+        logs = client.read_logs(this_run, limit=200, offset=0)
+    return [log.message for log in logs]
+
+
 if __name__ == "__main__":
     state = load_orders({"order-7": 0, "order-8": 25}, return_state=True)
-    APILogHandler().flush()
-    run_id = state.state_details.flow_run_id
-    this_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-    with get_client(sync_client=True) as client:
-        for log in client.read_logs(this_run, limit=200, offset=0):
-            print(f"In the API: {log.message}")
+    print("Stored by the server:", *stored_logs(state), sep="\n- ")

@@ -1,4 +1,5 @@
-import asyncio
+import subprocess
+import sys
 
 from prefect import flow, task
 from prefect.client.orchestration import get_client
@@ -20,11 +21,11 @@ def load_rates(api_key: SecretStr) -> int:
 
 
 if __name__ == "__main__":
-    runner = Runner()
-    deployment = runner.add_flow(load_rates, name="secret-str-parameter")
+    deployment = Runner().add_flow(load_rates, name="secret-str-parameter")
     key = SecretStr("not-a-real-key")
     run = run_deployment(deployment, parameters={"api_key": key}, timeout=0)
-    asyncio.run(runner.execute_flow_run(run.id))
+    # A worker starts the process of a flow run like this.
+    subprocess.run([sys.executable, "-m", "prefect.engine", str(run.id)])
 
     with get_client(sync_client=True) as api:
         run = api.read_flow_run(run.id)

@@ -3,11 +3,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).parent
-AUTHOR = ["-c", "user.name=Ana", "-c", "user.email=ana@example.org"]
+GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@example.org"]
 
 
 def git(*command: str) -> str:
-    return subprocess.check_output(["git", *AUTHOR, *command], text=True)
+    return subprocess.check_output([*GIT, *command], text=True)
 
 
 with TemporaryDirectory() as repository:
@@ -19,7 +19,7 @@ with TemporaryDirectory() as repository:
     ]:
         flow_file.write_text((HERE / version).read_text())
         git("-C", repository, "add", "flow.py")
-        git("-C", repository, "commit", "--quiet", "-m", message)
+        git("-C", repository, "commit", "--no-gpg-sign", "-qm", message)
 
     print("The key is in flow.py:", "not-a-real-key" in flow_file.read_text())
     print("The key is in the history:")

@@ -1,0 +1,94 @@
+import asyncio
+import time
+from contextlib import contextmanager
+
+import pytest
+from prefect import flow, task
+from prefect.task_runners import ProcessPoolTaskRunner
+
+
+def test_a_submitted_task_waits_for_the_answer_and_throws_it_away(dont, caplog):
+    assert dont.load_rates() == "TimedOut, service has answered: True"
+
+    assert "Task run exceeded timeout of 1.0 second(s)" in caplog.messages
+    assert (
+        "Timeout of 1.0 seconds configured for this task, but the task is"
+        " running in a worker thread." in caplog.text
+    )
+
+
+def test_a_timeout_of_the_client_ends_the_wait(do):
+    assert do.load_rates() == "Failed, service has answered: False"
+
+
+def test_a_process_can_be_interrupted(dont):
+    in_a_process = dont.load_rates.with_options(
+        task_runner=ProcessPoolTaskRunner(max_workers=1)
+    )
+    assert in_a_process() == "TimedOut, service has answered: False"
+
+
+@contextmanager
+def measured(seconds):
+    begin = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds.append(time.monotonic() - begin)
+
+
+@task(timeout_seconds=0.2)
+def block(seconds):
+    with measured(seconds):
+        time.sleep(1)
+
+
+@task(timeout_seconds=0.2)
+def loop(seconds):
+    with measured(seconds):
+        for _ in range(100):
+            time.sleep(0.01)
+
+
+@task(timeout_seconds=0.2)
+async def block_in_async(seconds):
+    with measured(seconds):
+        time.sleep(1)
+
+
+@task(timeout_seconds=0.2)
+async def wait_in_async(seconds):
+    with measured(seconds):
+        await asyncio.sleep(1)
+
+
+def call(a_task, seconds):
+    return a_task(seconds, return_state=True)
+
+
+def submit(a_task, seconds):
+    future = a_task.submit(seconds)
+    future.wait()
+    return future.state
+
+
+@pytest.mark.parametrize(
+    ("start", "a_task", "flow_timeout", "stops", "ends"),
+    [
+        (call, block, None, True, "TimedOut"),
+        (call, block, 60, False, "TimedOut"),
+        (submit, block, None, False, "TimedOut"),
+        (submit, loop, None, True, "TimedOut"),
+        (submit, wait_in_async, None, True, "TimedOut"),
+        (submit, block_in_async, None, False, "Completed"),
+    ],
+)
+def test_what_stops_in_time(start, a_task, flow_timeout, stops, ends):
+    seconds = []
+
+    @flow(timeout_seconds=flow_timeout)
+    def load_rates():
+        return start(a_task, seconds).name
+
+    assert load_rates() == ends
+    assert (seconds[0] < 1) == stops
