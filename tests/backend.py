@@ -72,7 +72,8 @@ def prefect_server(home: Path, **settings: str) -> Iterator[str]:
     """Start a real Prefect server on loopback with a new SQLite database.
 
     Args:
-        home: Its `PREFECT_HOME`; the log is `server.log` in it.
+        home: Its `PREFECT_HOME` and working directory. A `prefect.toml` in it
+            is read; the log is `server.log` in it.
         **settings: Further settings, by the names of environment variables.
 
     Yields:
@@ -96,6 +97,7 @@ def prefect_server(home: Path, **settings: str) -> Iterator[str]:
                 str(port),
             ],
             f"{url}/health",
+            cwd=home,
             env=environment | settings,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -87,6 +87,12 @@ def pytest_terminal_summary(
 
 
 def pytest_unconfigure() -> None:
+    """Let Prefect send its last logs and events before the server stops."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.instance().drain()
+    EventsWorker.drain_all()
     until_the_end.close()
 
 

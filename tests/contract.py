@@ -17,6 +17,7 @@ from subprocess import CompletedProcess
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from tests import recorded
 from tests.book import INCLUDE, SECTION_MARKER, Book, Page, Rule
 
 HEADINGS = (
@@ -50,6 +51,7 @@ LANGUAGES = {
     ".txt": {"text"},
     ".in": {"text"},
     ".diff": {"diff"},
+    ".md": {"markdown"},
 }
 
 
@@ -146,7 +148,7 @@ def _block_problems(page: Page) -> list[str]:
                     f"{page.name}: the output {path} follows another program."
                 )
         elif not any(
-            code == text and info.split()[0] in languages
+            code == text and info.partition(" ")[0] in languages
             for info, code in shown
         ):
             problems.append(
@@ -174,6 +176,8 @@ def _block_problems(page: Page) -> list[str]:
 def _is_tested(file: Path, book: Book) -> bool:
     """A program that runs, its output, a test, or a file that a test names."""
     if book.root / "tests" in file.parents:
+        return True
+    if file.relative_to(book.root).as_posix() in recorded.FILES:
         return True
     for rule in book.rules:
         if rule.room in file.parents:

@@ -11,7 +11,10 @@ these functions return:
 from __future__ import annotations
 
 import ast
+import itertools
+import posixpath
 import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +25,9 @@ PART = re.compile(
     r".*?"
     r"(?P<end><!-- /recorded -->)",
     re.DOTALL,
+)
+DECISION = re.compile(
+    r"<!-- decision: (?P<question>.+) -->\n\n(?P<table>(?:\|.*\n)+)"
 )
 
 
@@ -118,10 +124,83 @@ def symptoms(page: Page) -> str:
     )
 
 
+def prefect_2(page: Page) -> str:
+    """Old advice, topic by topic, from the file that the test runs."""
+    file = page.book.root / "snippets/coming_from_prefect_2.toml"
+    rows = tomllib.loads(file.read_text("utf-8"))["row"]
+    return "\n\n".join(
+        f"## {topic} {{ #{topic.lower().replace(' ', '-')} }}\n\n"
+        "| Old | Today it says | Write instead |\n| --- | --- | --- |\n"
+        + "\n".join(
+            f"| `{row['old']}` | {_code(row['says'])} | {row['write']} |"
+            for row in rows
+        )
+        for topic, rows in itertools.groupby(rows, lambda row: row["topic"])
+    )
+
+
+def _code(text: str) -> str:
+    """Inline code of a text that may hold backticks itself."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def decisions(page: Page) -> str:
+    """The tables that rule pages mark as decisions, with their rules.
+
+    A rule page marks a table with the question that it answers:
+
+        <!-- decision: Which cache policy? -->
+
+        | ... |
+    """
+    return "\n\n".join(
+        f"## {found['question']} {{ #{_slug(found['question'])} }}\n\n"
+        + _from_the_top(found["table"].strip(), rule)
+        + f"\n\nTested by the rule [{rule.title}]({rule.path})."
+        for rule in page.book.rules
+        for found in DECISION.finditer(rule.body)
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _from_the_top(markdown: str, rule: Rule) -> str:
+    """Turn the links of a rule page into links of a page above it."""
+
+    def turned(link: re.Match[str]) -> str:
+        path = posixpath.join(rule.chapter, link["path"])
+        return f"]({posixpath.normpath(path)}"
+
+    return re.sub(r"\]\((?P<path>[\w./-]+\.md)", turned, markdown)
+
+
 PARTS = {
     make.__name__: make
-    for make in (proof, rules, chapters, checklist, symptoms)
+    for make in (
+        proof,
+        rules,
+        chapters,
+        checklist,
+        symptoms,
+        decisions,
+        prefect_2,
+    )
 }
+
+
+def checklist_to_paste(book: Book) -> str:
+    """The checklist as a Markdown task list, for a wiki or a template."""
+    return "\n".join(
+        f"\n## {chapter.title}\n\n"
+        + "".join(f"- [ ] {r.title} (`{r.slug}`)\n" for r in chapter.rules)
+        for chapter in book.chapters
+    ).lstrip()
+
+
+# Whole files that are recorded and shown in a block.
+FILES = {"snippets/checklist.md": checklist_to_paste}
 
 
 def pages_with_recorded_parts(book: Book) -> list[Page]:

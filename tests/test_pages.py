@@ -30,3 +30,10 @@ def test_the_recorded_parts_are_up_to_date(
 ) -> None:
     page = PAGES[name]
     record(page.file, recorded.with_recorded_parts(page))
+
+
+@pytest.mark.parametrize("name", recorded.FILES)
+def test_the_recorded_files_are_up_to_date(
+    name: str, book: Book, record: Callable[[Path, str], None]
+) -> None:
+    record(ROOT / name, recorded.FILES[name](book))

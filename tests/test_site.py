@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
+from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -92,6 +94,32 @@ def test_the_404_page_offers_the_search(visit: Callable[..., Page]) -> None:
     view.locator(".md-search__input").fill("retry tasks")
     view.get_by_role("link", name="Retry tasks, not flows").first.click()
     assert view.locator("h1").inner_text().startswith("Retry tasks, not flows")
+
+
+SYMPTOMS = sorted(
+    {s for r in Book(ROOT).rules for s in r.front_matter.symptoms}
+)
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS)
+def test_searching_a_symptom_finds_its_rule_first(
+    symptom: str, book: Book, visit: Callable[..., Page]
+) -> None:
+    view = visit(f"?q={quote(symptom)}", 1440)
+    first = view.locator(".md-search-result__item > a").first
+    found = urlsplit(first.evaluate("link => link.href")).path.lstrip("/")
+    assert found in {
+        contract.page_address(rule)
+        for rule in book.rules
+        if symptom in rule.front_matter.symptoms
+    }
+
+
+def test_the_checklist_prints_on_two_pages_at_most(
+    visit: Callable[..., Page],
+) -> None:
+    pdf = visit("checklist/", 1440).pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
 
 
 class _Quiet(SimpleHTTPRequestHandler):

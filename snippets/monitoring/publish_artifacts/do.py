@@ -18,7 +18,9 @@ def find_unpaid_orders(paid: dict[str, bool]) -> None:
         if not paid[order]:
             unpaid.append({"order": order, "reminders": 0})
         update_progress_artifact(checked, 100 * number / len(paid))
-    create_table_artifact(unpaid, key="unpaid-orders")
+    create_table_artifact(
+        unpaid, key="unpaid-orders", description="To be reminded today."
+    )
     summary = f"**{len(unpaid)} of {len(paid)}** orders are unpaid."
     create_markdown_artifact(summary, key="unpaid-orders-summary")
 

@@ -1,0 +1,20 @@
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+from prefect import Flow
+from prefect.runner import Runner
+
+
+@contextmanager
+def serve(flow: Flow, name: str) -> Iterator[None]:
+    runner = Runner(query_seconds=1)
+    runner.add_flow(flow, name=name)
+    thread = Thread(target=asyncio.run, args=[runner.start()])
+    thread.start()
+    try:
+        yield
+    finally:
+        runner.execute_in_background(runner.astop)
+        thread.join()

@@ -1,0 +1,36 @@
+from datetime import timedelta
+
+import pager
+from prefect import flow
+from prefect.automations import Automation, CallWebhook, EventTrigger
+from prefect.blocks.webhook import Webhook
+from prefect.events.schemas.automations import Posture
+
+
+@flow
+def load_night_prices() -> None: ...
+
+
+def create_automation(within: timedelta) -> Automation:
+    block_id = Webhook(url=pager.url).save("no-night-prices", overwrite=True)
+    text = f"no {load_night_prices.name} has completed"
+    return Automation(
+        name="no-night-prices",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            expect={"prefect.flow-run.Completed"},
+            match_related={
+                "prefect.resource.role": "flow",
+                "prefect.resource.name": load_night_prices.name,
+            },
+            within=within,
+        ),
+        actions=[CallWebhook(block_document_id=block_id, payload=text)],
+    ).create()
+
+
+if __name__ == "__main__":
+    # A day and some hours in real life. Ten seconds is the least.
+    automation = create_automation(within=timedelta(seconds=10))
+    print(f"Alert: {pager.next_alert(seconds=40)}")
+    automation.delete()

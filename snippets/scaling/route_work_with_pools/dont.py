@@ -1,0 +1,45 @@
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+
+WORKERS = {"worker on office-box": "any", "worker on gpu-box": "any"}
+
+
+@flow
+def load_orders() -> None: ...
+
+
+@flow
+def train_model() -> None: ...
+
+
+def create_pools(api: SyncPrefectClient) -> None:
+    for pool in set(WORKERS.values()):
+        pool = WorkPoolCreate(name=pool, type="process")
+        api.create_work_pool(pool, overwrite=True)
+
+
+def deploy_and_run(api: SyncPrefectClient) -> None:
+    for deployment in (
+        load_orders.to_deployment("tagged", work_pool_name="any"),
+        train_model.to_deployment(
+            "tagged", work_pool_name="any", tags=["gpu-box"]
+        ),
+    ):
+        name = deployment.flow_name
+        api.create_flow_run_from_deployment(deployment.apply(), name=name)
+
+
+def due_runs(api: SyncPrefectClient, pool: str) -> list[str]:
+    due = api.get_scheduled_flow_runs_for_work_pool(pool)
+    return [response.flow_run.name for response in due]
+
+
+if __name__ == "__main__":
+    with get_client(sync_client=True) as api:
+        create_pools(api)
+        deploy_and_run(api)
+        for worker, pool in WORKERS.items():
+            print(f"The {worker} may take: {', '.join(due_runs(api, pool))}")
+        for pool in set(WORKERS.values()):
+            api.delete_work_pool(pool)

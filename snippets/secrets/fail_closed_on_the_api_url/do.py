@@ -1,0 +1,28 @@
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ORDERS = str(Path(__file__).with_name("orders.py"))
+CLOSED = {"PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+
+
+def on_a_new_machine(*command: str, **environment: str) -> list[str]:
+    """Run Python where nothing is set but these variables."""
+    with TemporaryDirectory() as home:
+        run = subprocess.run(
+            [sys.executable, *command],
+            cwd=home,
+            env={"PREFECT_HOME": home, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    return run.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    settings = on_a_new_machine("-m", "prefect", "config", "view", **CLOSED)
+    print("The server:", [line for line in settings if "API_URL" in line])
+    print(settings[-1])
+    print(on_a_new_machine(ORDERS, **CLOSED)[-1])

@@ -1,0 +1,21 @@
+import time
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import TaskRunSort
+
+
+def task_states(state: State, runs: int) -> list[str]:
+    """Say how the task runs of a flow run ended, once all are recorded."""
+    this_run = FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+    deadline = time.monotonic() + 30
+    while True:
+        with get_client(sync_client=True) as client:
+            found = client.read_task_runs(
+                flow_run_filter=this_run, sort=TaskRunSort.ID_DESC
+            )
+        ended = [run for run in found if run.state and run.state.is_final()]
+        if len(ended) >= runs or time.monotonic() > deadline:
+            return sorted(f"{run.name[:-4]} {run.state_name}" for run in ended)
+        time.sleep(0.1)

@@ -1,0 +1,30 @@
+import time
+
+from prefect import flow, task
+
+attempts = []
+
+
+@task(retries=2, retry_delay_seconds=2)
+def load_prices(day: str) -> list[float]:
+    attempts.append(time.monotonic())
+    if len(attempts) < 3:
+        raise ConnectionError("the price service is down")
+    return [9.5, 10.5]
+
+
+@flow
+def price_report(day: str) -> float:
+    prices = load_prices(day)
+    return sum(prices) / len(prices)
+
+
+def test_report_survives_two_failures():
+    assert price_report("2026-03-01") == 10.0
+
+
+if __name__ == "__main__":
+    test_report_survives_two_failures()
+    waited = attempts[-1] - attempts[0] >= 4
+    print(f"Attempts: {len(attempts)}")
+    print(f"The test waited 4 s for them: {'yes' if waited else 'no'}")
