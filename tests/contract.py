@@ -247,20 +247,27 @@ def _rule_problems(rule: Rule) -> list[str]:
     problems = []
     matter = rule.front_matter
     headings = [
-        (match["id"], match["text"])
+        (line.split(" ")[0], match["id"], match["text"])
         for line in rule.body.split("\n")
         if line.startswith("#") and (match := HEADING.match(line))
     ]
-    if headings[:1] != [(rule.slug, rule.title)]:
+    if headings[:1] != [("#", rule.slug, rule.title)]:
         problems.append(
             f"{rule.name}: begin with '# ... {{ #{rule.slug} }}': the rule as"
             " title, its slug as id."
         )
-    second_level = tuple(headings[1:])
+    second_level = tuple(h[1:] for h in headings if h[0] == "##")
     if second_level != HEADINGS:
         problems.append(
             f"{rule.name}: its headings are {second_level}; every rule page"
             f" has {HEADINGS}."
+        )
+    third_level = [h[2].strip("`") for h in headings if h[0] == "###"]
+    if sorted(third_level) != sorted(matter.symptoms):
+        problems.append(
+            f"{rule.name}: its headings below 'Symptom' are {third_level};"
+            f" they must be the symptoms of the front matter, in backticks:"
+            f" {matter.symptoms}."
         )
     paragraphs = [p for p in rule.body.split("\n\n") if p.strip()]
     if " ".join(paragraphs[1].split()) != matter.description:
@@ -272,11 +279,6 @@ def _rule_problems(rule: Rule) -> list[str]:
         file.read_text("utf-8") for file in rule.files if file.suffix == ".out"
     ) + "".join(_strings(rule.test))
     for symptom in matter.symptoms:
-        if f"`{symptom}`" not in rule.body:
-            problems.append(
-                f"{rule.name}: symptom {symptom!r}: show it under 'Symptom',"
-                " in backticks."
-            )
         if symptom not in printed:
             problems.append(
                 f"{rule.name}: symptom {symptom!r}: no output and no test of"

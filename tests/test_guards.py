@@ -152,9 +152,9 @@ FAULTS_OF_A_PAGE = {
     ),
     "a symptom that the page does not show": (
         PAGE,
-        "- `Received non-final",
-        "- `Received no final",
-        f"{PAGE}: symptom .*: show it under",
+        "### `Received non-final",
+        "### `Received no final",
+        f"{PAGE}: its headings below 'Symptom' are",
     ),
     "a section name used twice": (
         f"{ROOM}/dont.py",

@@ -58,7 +58,7 @@ def test_an_unmapped_list_arrives_whole_in_each_task_run(do):
         (prices, [12.5, 8.0]),
         ([], []),
     ],
-    ids=repr,
+    ids=["tuple", "range", "generator", "dict", "items", "task", "empty"],
 )
 def test_each_task_run_receives_one_element(argument, received):
     assert [first for first, _ in receive_each(argument)] == received

@@ -24,8 +24,9 @@ if __name__ == "__main__":
     flow = httpx.post(f"{API}/flows/", json={"name": "load-orders"}).json()
     with ThreadPoolExecutor(MACHINES) as machines:
         each = machines.map(create_runs, [flow["id"]] * MACHINES)
-        answers = sum(each, [])
+        answers = {answer for answers in each for answer in answers}
 
     print("Every run was created:", not any(answers))
-    for answer in sorted({a for a in answers if "message" in a}):
-        print("The server said:", answer)
+    for answer in sorted(answers):
+        if "message" in answer:
+            print("The server said:", answer)
