@@ -1,6 +1,6 @@
 import os
-from contextlib import chdir
 from importlib import import_module
+from shutil import copy
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,7 +33,8 @@ def server_with_metrics(tmp_path_factory):
     """A server with a password, started in the folder of prefect.toml."""
     home = tmp_path_factory.mktemp("server")
     password = {"PREFECT_SERVER_API_AUTH_STRING": "admin:example"}
-    with chdir(ROOM), prefect_server(home, **password) as url:
+    copy(ROOM / "prefect.toml", home)
+    with prefect_server(home, **password) as url:
         yield url
 
 
