@@ -29,10 +29,10 @@ lint: .venv/installed      ## format and lint the code
 
 # pip before 23.3 forgets a pin when another package asks for the same project with extras,
 # unless the lock names it with its extras too: hence the second line.
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" requirements.in
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in
 lock: .venv/installed      ## renew requirements.txt from requirements.in
 	$(BIN)/$(LOCK) --upgrade --output-file requirements.txt
-	$(BIN)/$(LOCK) --no-strip-extras --no-header | awk '/^[^ ]/ { extras = /\[/ } extras' >> requirements.txt
+	$(BIN)/$(LOCK) --no-strip-extras | awk '/^[^ ]/ { extras = /\[/ } extras' >> requirements.txt
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

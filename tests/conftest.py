@@ -148,17 +148,21 @@ def load_program(request: pytest.FixtureRequest, name: str) -> ModuleType:
     """Import a program of the rule that the requesting test file proves.
 
     Each call runs the module anew, so that its global state is as a reader
-    finds it. The module stays importable by its name until the test ends:
-    process pools need that.
+    finds it. It and what it imports from its folder stay importable by their
+    names until the test ends: process pools need that. Then they make place
+    for files of the same names in the folders of other rules.
     """
     chapter, test = request.path.parent.name, request.path.stem
     room = ROOT / "snippets" / chapter / test.removeprefix("test_")
-    monkeypatch = request.getfixturevalue("monkeypatch")
-    monkeypatch.syspath_prepend(room)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    module = importlib.import_module(name)
-    request.addfinalizer(lambda: sys.modules.pop(name, None))
-    return module
+
+    def forget() -> None:
+        for file in room.glob("*.py"):
+            sys.modules.pop(file.stem, None)
+
+    request.addfinalizer(forget)
+    request.getfixturevalue("monkeypatch").syspath_prepend(room)
+    sys.modules.pop(name, None)
+    return importlib.import_module(name)
 
 
 @pytest.fixture

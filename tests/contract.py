@@ -451,6 +451,7 @@ def permalinks(book: Book, site: Path) -> list[str]:
 def permalink_problems(book: Book, site: Path, ledger: list[str]) -> list[str]:
     """Check that each address ever published still leads somewhere."""
     problems = []
+    anchors: dict[str, set[str]] = {}
     for address in ledger:
         path, _, anchor = address.partition("#")
         html = site / path / "index.html"
@@ -459,9 +460,11 @@ def permalink_problems(book: Book, site: Path, ledger: list[str]) -> list[str]:
                 f"docs/permalinks.txt: {address}: the page is gone. Give it a"
                 " redirect; published addresses keep working."
             )
-        elif anchor and not BeautifulSoup(
-            html.read_text("utf-8"), "html.parser"
-        ).find(id=anchor):
+            continue
+        if path not in anchors:
+            soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
+            anchors[path] = {"", *(tag["id"] for tag in soup.select("[id]"))}
+        if anchor not in anchors[path]:
             problems.append(
                 f"docs/permalinks.txt: {address}: the anchor is gone. Keep the"
                 f" old id in the page, with [](){{ #{anchor} }}."

@@ -76,9 +76,9 @@ def test_the_value_of_a_run_is_gone_unless_it_is_persisted(do, api):
 
     with pytest.raises(MissingResult) as error:
         value_that_another_process_gets(do.load_orders)
-    assert (
-        "State data is missing. Typically, this occurs when result"
-        " persistence is disabled" in str(error.value)
+    assert str(error.value) == (
+        "State data is missing. Typically, this occurs when result persistence"
+        " is disabled and the state has been retrieved from the API."
     )
 
     persisted = do.load_orders.with_options(persist_result=True)

@@ -41,6 +41,7 @@ def test_what_stands_in_a_task_is_drawn_and_not_run(do, inbox):
 
 def test_visualize_needs_the_program_dot(do, inbox, monkeypatch):
     monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(inbox)  # it writes the drawing's source there
 
     with pytest.raises(GraphvizExecutableNotFoundError) as error:
         do.load_orders.visualize(inbox)

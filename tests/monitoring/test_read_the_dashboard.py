@@ -67,5 +67,7 @@ def test_a_port_on_the_command_line_is_unknown_to_the_dashboard():
     assert told["api_url"] == "http://127.0.0.1:4200/api" != server
 
     scripts = Path(prefect.__file__).parent.glob("server/ui-v2/assets/*.js")
-    message = "Unable to connect to Prefect server"
+    message = (
+        "The server may be down, starting up, or there may be a network issue."
+    )
     assert any(message in script.read_text("utf-8") for script in scripts)

@@ -42,7 +42,7 @@ def get(app, path):
             return await client.get(f"http://server{path}")
 
     answer = asyncio.run(ask())
-    return answer.status_code, answer.json()
+    return answer.status_code, answer.text
 
 
 def test_a_run_that_never_starts_is_late_and_not_failed(dont, api, automated):
@@ -82,10 +82,10 @@ def test_a_server_that_lost_its_database_is_healthy_but_not_ready():
     lost = "sqlite+aiosqlite:////no/such/folder/prefect.db"
     with temporary_settings({PREFECT_API_DATABASE_CONNECTION_URL: lost}):
         app = create_app(ignore_cache=True)
-        assert get(app, "/api/health") == (200, True)
+        assert get(app, "/api/health") == (200, "true")
         assert get(app, "/api/ready") == (
             503,
-            {"message": "Database is not available"},
+            '{"message":"Database is not available"}',
         )
 
 
@@ -95,5 +95,5 @@ def test_a_probe_finds_a_worker_that_no_longer_polls():
 
     settles(
         lambda: get(probed.config.app, "/health"),
-        (503, {"message": "Worker may be unresponsive at this time"}),
+        (503, '{"message":"Worker may be unresponsive at this time"}'),
     )

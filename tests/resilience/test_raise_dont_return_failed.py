@@ -24,8 +24,9 @@ def test_a_returned_failure_leaves_the_run_waiting_after_one_attempt(
     )
     with pytest.raises(UnfinishedRun) as error:
         state.result()
-    assert str(error.value) == (
-        "Run is in SCHEDULED state, its result is not available."
+    assert error.exconly() == (
+        "prefect.exceptions.UnfinishedRun: Run is in SCHEDULED state,"
+        " its result is not available."
     )
 
 
