@@ -35,7 +35,7 @@ def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while (seen := probe()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert seen == expected
+    assert seen == expected, f"{seen!r} is not {expected!r} after {seconds} s"
 
 
 def task_runs(

@@ -94,7 +94,7 @@ def test_the_page_fits_a_phone_and_a_laptop(
 def test_the_404_page_offers_the_search(visit: Callable[..., Page]) -> None:
     view = visit("no/such/page/", 1440)
     view.get_by_text("Search the rules").click()
-    view.locator(".md-search__input").fill("retry tasks")
+    view.locator(".md-search__input").press_sequentially("retry tasks")
     result = view.locator(".md-search-result__item > a")
     result.filter(has_text="Retry tasks, not flows").first.click()
     assert view.locator("h1").inner_text().startswith("Retry tasks, not flows")

@@ -4,6 +4,7 @@ import pytest
 from prefect import task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.schemas.filters import TaskRunFilter
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.observe import settles, task_runs
@@ -19,18 +20,31 @@ def test_a_function_that_is_a_task_cannot_run_without_the_server(dont):
         dont.quote(120.0)
 
 
+def flow_run_of(api, state):
+    """The state and the flow run that the server has of a task run."""
+    this_run = TaskRunFilter(id={"any_": [state.state_details.task_run_id]})
+    runs = api.read_task_runs(task_run_filter=this_run, sort="ID_DESC")
+    return [(run.state_name, run.flow_run_id) for run in runs]
+
+
 def test_each_call_of_it_is_a_task_run_of_its_own(dont, api):
+    EventsWorker.drain_all()  # it may know a flow of another test
     warning = "attempted to send logs to the API without a flow run id"
     with pytest.warns(UserWarning, match=warning):
         state = dont.discounted(120.0, return_state=True)
 
-    this_run = TaskRunFilter(id={"any_": [state.state_details.task_run_id]})
+    settles(lambda: flow_run_of(api, state), [("Completed", None)])
 
-    def found():
-        runs = api.read_task_runs(task_run_filter=this_run, sort="ID_DESC")
-        return [(run.state_name, run.flow_run_id) for run in runs]
 
-    settles(found, [("Completed", None)])
+@pytest.mark.filterwarnings("ignore:.*without a flow run id")
+def test_after_a_flow_the_call_is_recorded_as_a_part_of_it(dont, api):
+    EventsWorker.drain_all()
+    bill = dont.bill([120.0], return_state=True)
+    state = dont.discounted(120.0, return_state=True)
+
+    assert state.state_details.flow_run_id is None
+    flow_run_id = bill.state_details.flow_run_id
+    settles(lambda: flow_run_of(api, state), [("Completed", flow_run_id)])
 
 
 def test_the_plain_function_runs_anywhere_and_still_as_a_task(do, api):

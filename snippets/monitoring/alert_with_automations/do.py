@@ -35,5 +35,5 @@ if __name__ == "__main__":
     for prices in ["25 EUR"], []:
         with suppress(ValueError, SystemExit):
             load_night_orders(prices)
-        print(f"{prices}: {pager.next_alert(seconds=20)}")
+        print(f"{prices}: {pager.next_alert(seconds=60)}")
     automation.delete()

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     deployment = load_night_prices.to_deployment("night").apply()
     due = datetime.now().astimezone() - timedelta(minutes=1)
     run = run_deployment(deployment, scheduled_time=due, timeout=0)
-    print(f"Alert: {pager.next_alert(seconds=20)}")
+    print(f"Alert: {pager.next_alert(seconds=60)}")
     with get_client(sync_client=True) as api:
         print(f"Flow run: {api.read_flow_run(run.id).state.name}")
         api.delete_flow_run(run.id)

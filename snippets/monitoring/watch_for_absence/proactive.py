@@ -32,5 +32,5 @@ def create_automation(within: timedelta) -> Automation:
 if __name__ == "__main__":
     # A day and some hours in real life. Ten seconds is the least.
     automation = create_automation(within=timedelta(seconds=10))
-    print(f"Alert: {pager.next_alert(seconds=40)}")
+    print(f"Alert: {pager.next_alert(seconds=60)}")
     automation.delete()
