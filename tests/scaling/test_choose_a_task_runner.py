@@ -1,3 +1,4 @@
+import asyncio
 import os
 import threading
 import time
@@ -5,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from prefect import flow, task
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.task_worker import TaskWorker
 
 from tests import backend
+from tests.observe import settles
 
 
 def test_threads_that_compute_never_keep_two_cores_busy(dont):
@@ -61,3 +65,43 @@ def test_a_process_pool_breaks_without_the_main_guard(do, tmp_path):
         "A process in the process pool was terminated abruptly while the"
         " future was running or pending." in run.stderr
     )
+
+
+def test_call_submit_and_map_run_the_task_in_these_threads():
+    @task
+    def thread(_: str) -> str:
+        return threading.current_thread().name
+
+    @flow
+    def ask_for_threads() -> list[str]:
+        mapped = thread.map(["n", "e"]).result()
+        return [thread("n"), thread.submit("n").result(), *mapped]
+
+    called, *others = ask_for_threads()
+    assert called == threading.current_thread().name
+    assert all(name.startswith("ThreadPoolExecutor") for name in others)
+
+
+def test_a_delayed_task_waits_for_a_task_worker_and_not_the_flow_for_it(api):
+    @task
+    def forecast(region: str) -> None:
+        raise ValueError(region)
+
+    @flow
+    def ask_later() -> None:
+        forecast.delay("north")
+
+    state = ask_later(return_state=True)
+    this_run = FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+
+    def delayed():
+        return api.read_task_runs(flow_run_filter=this_run, sort="ID_DESC")
+
+    async def work() -> None:
+        async with TaskWorker(forecast) as worker:
+            await worker.execute_task_run(*delayed())
+
+    assert state.is_completed()
+    assert [run.state_name for run in delayed()] == ["Scheduled"]
+    asyncio.run(work())
+    settles(lambda: [run.state_name for run in delayed()], ["Failed"])

@@ -1,7 +1,15 @@
+from time import sleep
+
 import pytest
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect import flow, task
+from prefect.client.schemas.actions import (
+    GlobalConcurrencyLimitUpdate,
+    WorkPoolCreate,
+)
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.states import Pending
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from tests.observe import log_messages, settles, task_runs
 
@@ -56,3 +64,52 @@ def test_strict_is_content_with_a_limit_that_is_switched_off(api):
     with concurrency(name, strict=True), concurrency(name, strict=True):
         limit = api.read_global_concurrency_limit_by_name(name)
         assert limit.active_slots == 0
+
+
+class Warehouse:
+    """Knows how many task runs use it at the same time, at the most."""
+
+    def __init__(self):
+        self.inside, self.peak = 0, 0
+
+    def load(self, day: int) -> None:
+        self.inside += 1
+        self.peak = max(self.peak, self.inside)
+        sleep(0.2)
+        self.inside -= 1
+
+
+@pytest.mark.parametrize(
+    ("tags", "runner", "peak"),
+    [
+        ([], ThreadPoolTaskRunner(max_workers=3), 3),
+        ([], ThreadPoolTaskRunner(max_workers=1), 1),
+        (["orders-db"], ThreadPoolTaskRunner(max_workers=3), 1),
+    ],
+    ids=["no limit", "max_workers", "tag"],
+)
+def test_a_tag_and_a_small_runner_bound_task_runs(api, tags, runner, peak):
+    api.create_concurrency_limit("orders-db", 1)
+    warehouse = Warehouse()
+    load = task(warehouse.load, tags=tags)
+
+    @flow(task_runner=runner)
+    def load_days() -> None:
+        load.map([1, 2, 3]).result()
+
+    load_days()
+    assert warehouse.peak == peak
+
+
+def test_a_pool_gives_out_no_more_runs_than_its_limit(api, do):
+    pool = WorkPoolCreate(name="one-load", type="process", concurrency_limit=1)
+    api.create_work_pool(pool, overwrite=True)
+    load = api.create_deployment(
+        api.create_flow(do.nightly_load), name="one", work_pool_name=pool.name
+    )
+    first, _ = [api.create_flow_run_from_deployment(load) for _ in range(2)]
+
+    assert len(api.get_scheduled_flow_runs_for_work_pool(pool.name)) == 1
+    api.set_flow_run_state(first.id, Pending())
+    assert api.get_scheduled_flow_runs_for_work_pool(pool.name) == []
+    api.delete_deployment(load)
