@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve test record newest site bench lint lock
+.PHONY: serve test record newest site offline links bench lint lock
 
 serve: .venv/installed     ## read the site at http://127.0.0.1:8000, reloaded on every change
 	$(BIN)/mkdocs serve
@@ -20,6 +20,13 @@ newest: .venv/installed    ## prove the rules, not the pages, on the newest Pref
 
 site: .venv/installed      ## build the site into site/
 	$(BIN)/mkdocs build --strict
+
+offline: .venv/installed   ## build a zip that is read from a disk, without a server
+	OFFLINE=true $(BIN)/mkdocs build --strict --site-dir .venv/prefect-best-practices
+	cd .venv && $(abspath $(BIN))/python -m zipfile -c ../prefect-best-practices.zip prefect-best-practices
+
+links: site                ## ask every linked page of other sites whether it still lives
+	$(BIN)/lychee --no-progress --root-dir=$(CURDIR)/site site
 
 bench: .venv/installed     ## how long a build and each program take, and how much memory
 	$(BIN)/python -m tests.bench

@@ -1,11 +1,14 @@
-"""How long a strict build and the programs take, and how much memory.
+"""What the site costs its readers, and what its proof costs us.
 
-Run by `make bench`. Nothing here passes or fails.
+Run by `make bench`. Nothing here passes or fails. The scores are Lighthouse's,
+for a slow phone; they need npx, and the download of Lighthouse.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -13,8 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import backend
+from tests import backend, web
 from tests.book import ROOT, Book
+
+LIGHTHOUSE_RUNS = 5
 
 
 def measure(command: list[str], **popen: object) -> tuple[float, float]:
@@ -34,15 +39,61 @@ def measure(command: list[str], **popen: object) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024  # Linux counts in KiB
 
 
+def scores(url: str, browser: str) -> str:
+    """Score a page with Lighthouse: the median of five runs on a slow phone.
+
+    Args:
+        url: The page.
+        browser: Path of Chromium.
+
+    Returns:
+        Performance, accessibility, best practices and SEO, of 100 each.
+    """
+    runs = []
+    for _ in range(LIGHTHOUSE_RUNS):
+        report = subprocess.run(
+            [
+                *("npx", "--yes", "lighthouse@12", url),
+                *("--quiet", "--output=json", "--form-factor=mobile"),
+                "--chrome-flags=--headless=new --no-sandbox --disable-quic",
+            ],
+            env=os.environ | {"CHROME_PATH": browser},
+            capture_output=True,
+            text=True,
+        )
+        if report.returncode != 0:
+            return f"no scores: {report.stderr.strip().splitlines()[-1:]}"
+        runs.append(json.loads(report.stdout)["categories"])
+    return "  ".join(
+        f"{name} {statistics.median(run[name]['score'] for run in runs):.0%}"
+        for name in ("performance", "accessibility", "best-practices", "seo")
+    )
+
+
+def weigh_the_site(site: Path) -> None:
+    """Print requests, bytes and scores of a page of each kind."""
+    with web.served(site) as address:
+        with web.chromium() as browser:
+            weights = {
+                kind: web.weigh(browser, address + path)
+                for kind, path in web.KINDS.items()
+            }
+        for kind, (requests, size) in weights.items():
+            print(f"{kind:10} {requests:2} requests  {size / 1000:5.1f} KB")
+        if shutil.which("npx"):
+            for kind, path in web.KINDS.items():
+                print(f"{kind:10} {scores(address + path, web.executable())}")
+
+
 def main() -> None:
     os.environ.update(backend.ENVIRONMENT)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
         seconds, mib = measure(
             [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder],
             cwd=ROOT,
         )
         print(f"strict build      {seconds:6.1f} s  {mib:6.0f} MiB")
+        weigh_the_site(Path(folder))
     with (
         tempfile.TemporaryDirectory() as folder,
         backend.prefect_server(Path(folder) / "server") as url,

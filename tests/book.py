@@ -80,6 +80,12 @@ class Page:
         """The file as messages name it: `docs/secrets/index.md`."""
         return f"docs/{self.path}"
 
+    @property
+    def address(self) -> str:
+        """Its address below the site's, empty for the home page."""
+        path = re.sub(r"(index)?\.md$", "", self.path).removesuffix("/")
+        return path + "/" * bool(path)
+
     @cached_property
     def source(self) -> str:
         if not self.file.is_file():
@@ -93,6 +99,17 @@ class Page:
     def body(self) -> str:
         """The page without its front matter."""
         return meta.get_data(self.source)[0]
+
+    @property
+    def description(self) -> str:
+        """What search results, link previews and cards say of the page."""
+        said = meta.get_data(self.source)[1].get("description")
+        if not said:
+            raise BookError(
+                f"{self.name}: front matter: no description. Say in one"
+                " sentence what the page is for."
+            )
+        return said
 
     @cached_property
     def title(self) -> str:

@@ -19,6 +19,7 @@ from tests import backend, contract
 from tests.book import ROOT, Book
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
     from prefect.client.orchestration import SyncPrefectClient
 
 os.environ.update(backend.ENVIRONMENT)
@@ -205,3 +206,69 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert build.returncode == 0 and "WARNING" not in build.stderr, build.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """Where the built site is served, on loopback."""
+    from tests import web
+
+    with web.served(site) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium.
+
+    It ends with the module: while it runs, this thread has a running event
+    loop, and Prefect's functions would return coroutines to other tests.
+    """
+    from tests import web
+
+    try:
+        with web.chromium() as browser:
+            yield browser
+    except web.NoBrowserError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Open pages of the site in the browser, at a width, in a scheme.
+
+    Afterwards it fails if a page asked another host, if a script raised, or if
+    the Content-Security-Policy refused something.
+    """
+    context = browser.new_context()
+    view = context.new_page()
+    faults: list[str] = []
+    view.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(address)
+            else faults.append(f"asked another host: {request.url}")
+        ),
+    )
+    view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
+    view.on(
+        "console",
+        lambda message: (
+            faults.append(message.text)
+            if "Content Security Policy" in message.text
+            else None
+        ),
+    )
+
+    def open_page(path: str, width: int, scheme: str = "light") -> Page:
+        view.set_viewport_size({"width": width, "height": 900})
+        view.emulate_media(color_scheme=scheme)
+        view.goto(address + path)
+        return view
+
+    yield open_page
+    context.close()
+    assert faults == []

@@ -186,7 +186,10 @@ def _is_tested(file: Path, book: Book) -> bool:
                 rule.test.is_file()
                 and file.name in rule.test.read_text("utf-8")
             )
-    return False
+    return any(
+        file.name in test.read_text("utf-8")
+        for test in (book.root / "tests").glob("test_*.py")
+    )
 
 
 def text_of(file: Path, section: str | None) -> str | None:
@@ -439,7 +442,7 @@ def permalinks(book: Book, site: Path) -> list[str]:
     """List every address of the built site: pages and their headings."""
     found = []
     for page in book.pages:
-        address = page_address(page)
+        address = page.address
         found.append(address)
         headings = built(page, site).select(
             ", ".join(f"article h{level}[id]" for level in range(1, 5))
@@ -454,16 +457,15 @@ def permalink_problems(book: Book, site: Path, ledger: list[str]) -> list[str]:
     anchors: dict[str, set[str]] = {}
     for address in ledger:
         path, _, anchor = address.partition("#")
-        html = site / path / "index.html"
-        if not html.is_file():
+        if not (site / path / "index.html").is_file():
             problems.append(
                 f"docs/permalinks.txt: {address}: the page is gone. Give it a"
-                " redirect; published addresses keep working."
+                " line below redirect_maps in mkdocs.yml; published addresses"
+                " keep working."
             )
             continue
         if path not in anchors:
-            soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
-            anchors[path] = {"", *(tag["id"] for tag in soup.select("[id]"))}
+            anchors[path] = {"", *_anchors(site / path / "index.html")}
         if anchor not in anchors[path]:
             problems.append(
                 f"docs/permalinks.txt: {address}: the anchor is gone. Keep the"
@@ -472,13 +474,16 @@ def permalink_problems(book: Book, site: Path, ledger: list[str]) -> list[str]:
     return problems
 
 
-def page_address(page: Page) -> str:
-    """The address of a page below the site's, empty for the home page."""
-    return re.sub(r"(index)?\.md$", "", page.path).removesuffix("/") + "/" * (
-        page.path != "index.md"
-    )
+def _anchors(html: Path) -> list[str]:
+    """The ids of a built page, or of the page that it redirects to."""
+    soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
+    refresh = soup.select_one("meta[http-equiv=refresh]")
+    if refresh:
+        target = str(refresh["content"]).partition("url=")[2]
+        return _anchors(html.parent / target / "index.html")
+    return [str(tag["id"]) for tag in soup.select("[id]")]
 
 
 def built(page: Page, site: Path) -> Tag:
-    html = site / page_address(page) / "index.html"
+    html = site / page.address / "index.html"
     return BeautifulSoup(html.read_text("utf-8"), "html.parser")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import posixpath
 import re
 import tomllib
@@ -48,6 +49,18 @@ def with_recorded_parts(page: Page) -> str:
         return f"{part['start']}\n{make(page).strip()}\n\n{part['end']}"
 
     return PART.sub(made, page.source)
+
+
+def proven(page: Page) -> str:
+    """In a line: what a rule was proven on, and by how much."""
+    assert isinstance(page, Rule)
+    tests = len(claims_of(page.test))
+    return (
+        f"Proven on Prefect {version('prefect')} by"
+        f" [{tests} {'tests' if tests > 1 else 'test'}](#proof)."
+        f" Applies to {' and '.join(page.front_matter.applies_to)}."
+        "\n{ .proven }"
+    )
 
 
 def proof(page: Page) -> str:
@@ -95,9 +108,10 @@ def rules(page: Page) -> str:
 
 
 def chapters(page: Page) -> str:
-    """The chapters, with their number of rules."""
+    """The chapters, with what they are about and their number of rules."""
     return "\n".join(
-        f"- [{chapter.title}]({chapter.index.path}): {len(chapter.rules)} rules"
+        f"- [{chapter.title}]({chapter.index.path})<br>"
+        f"{chapter.index.description} {len(chapter.rules)} rules."
         for chapter in page.book.chapters
     )
 
@@ -179,6 +193,7 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in (
+        proven,
         proof,
         rules,
         chapters,
@@ -199,8 +214,28 @@ def checklist_to_paste(book: Book) -> str:
     ).lstrip()
 
 
-# Whole files that are recorded and shown in a block.
-FILES = {"snippets/checklist.md": checklist_to_paste}
+def rules_as_data(book: Book) -> str:
+    """The rules as JSON, a list of objects in the order of the book."""
+    rules = [
+        {
+            "slug": rule.slug,
+            "title": rule.title,
+            "description": rule.front_matter.description,
+            "chapter": rule.chapter,
+            "symptoms": rule.front_matter.symptoms,
+            "address": rule.address,
+            "tested": [version("prefect")],
+        }
+        for rule in book.rules
+    ]
+    return json.dumps(rules, indent=1, ensure_ascii=False) + "\n"
+
+
+# Whole files that are recorded: one is shown in a block, one is published.
+FILES = {
+    "snippets/checklist.md": checklist_to_paste,
+    "docs/rules.json": rules_as_data,
+}
 
 
 def pages_with_recorded_parts(book: Book) -> list[Page]:

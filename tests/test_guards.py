@@ -332,7 +332,7 @@ def spoil(
         spoilt = copy / "site"
         shutil.copytree(site, spoilt)
         rule = Rule(Book(ROOT), PAGE.removeprefix("docs/"))
-        html = spoilt / contract.page_address(rule) / "index.html"
+        html = spoilt / rule.address / "index.html"
         before = html.read_text("utf-8")
         html.write_text(edit(before), "utf-8")
         assert html.read_text("utf-8") != before
@@ -360,7 +360,7 @@ class TestTheBuiltSite:
                 "</body>", '<script src="//example.org/x.js"></script></body>'
             )
         )
-        html = spoilt / contract.page_address(rule) / "index.html"
+        html = spoilt / rule.address / "index.html"
         (found,) = contract.third_party_problems(
             html, spoilt, "http://127.0.0.1/"
         )
@@ -373,13 +373,13 @@ class TestTheBuiltSite:
         rule, spoilt = spoil(
             lambda html: html.replace('id="symptom"', 'id="signs"')
         )
-        address = f"{contract.page_address(rule)}#symptom"
+        address = f"{rule.address}#symptom"
         (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
         assert f"docs/permalinks.txt: {address}: the anchor is gone" in found
 
     def test_a_lost_page_is_found(self, spoil):
         rule, spoilt = spoil(lambda html: html + " ")
-        address = contract.page_address(rule)
+        address = rule.address
         shutil.rmtree(spoilt / address)
         (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
         assert f"docs/permalinks.txt: {address}: the page is gone" in found

@@ -1,24 +1,24 @@
-"""The built site: strict build, blocks, links, addresses, hosts, a browser."""
+"""The built site: blocks, links, addresses, hosts, and what readers do."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, Page, expect
 
-from tests import contract
+from tests import contract, theme, web
 from tests.book import ROOT, Book
 
 pytestmark = pytest.mark.xdist_group("site")
@@ -77,7 +77,7 @@ def test_the_page_fits_a_phone_and_a_laptop(
     name: str, visit: Callable[..., Page]
 ) -> None:
     for width in (390, 1440):
-        view = visit(contract.page_address(PAGES[name]), width)
+        view = visit(PAGES[name].address, width)
         wide = view.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} pixels wide at {width}"
     view.evaluate(
@@ -130,7 +130,7 @@ def test_searching_a_symptom_finds_its_rule_first(
     first = results.first
     found = urlsplit(first.evaluate("link => link.href")).path.lstrip("/")
     assert found in {
-        contract.page_address(rule)
+        rule.address
         for rule in book.rules
         if symptom in rule.front_matter.symptoms
     }
@@ -143,85 +143,232 @@ def test_the_checklist_prints_on_two_pages_at_most(
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves the built site as a web host would, with its 404 page."""
-
-    def send_error(self, code: int, *args: object, **kwargs: object) -> None:
-        body = Path(self.directory, "404.html").read_bytes()
-        self.send_response(code)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def address(site: Path) -> Iterator[str]:
-    """Where the built site is served, on loopback."""
-    handler = partial(_Quiet, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+def test_the_style_sheet_and_the_script_hold_what_the_pages_use(
+    site: Path, record: Callable[[Path, str], None]
+) -> None:
+    pages = [html.read_text("utf-8") for html in site.rglob("*.html")]
+    own = {
+        kind: (ROOT / f"overrides/site.{kind}").read_text("utf-8")
+        for kind in ("css", "js")
+    }
+    foreign = (site / "assets/_mkdocstrings.css").read_text("utf-8")
+    style = theme.stylesheet(pages, own["css"], foreign)
+    record(ROOT / "docs/assets/script.js", theme.script(own["js"]))
+    record(ROOT / "docs/assets/style.css", style)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, headless, kept from asking the network for updates.
-
-    It ends with this module: while it runs, this thread has a running event
-    loop, and Prefect's functions would return coroutines to other tests.
-    """
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
-    path = next(filter(None, found), None)
-    with sync_playwright() as playwright:
-        if not path and not Path(playwright.chromium.executable_path).exists():
-            reason = "no browser: install chromium, or set CHROMIUM to its path"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        chromium = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--disable-quic",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield chromium
-        chromium.close()
+# What a first visit may cost, in bytes compressed with gzip.
+BUDGETS = {
+    "home": 60_000,
+    "chapter": 58_000,
+    "rule": 60_000,
+    "list": 60_000,
+    "reference": 70_000,
+}
 
 
-@pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Open pages of the site in the browser, at a width, in a scheme.
+@pytest.mark.parametrize("kind", web.KINDS)
+def test_a_first_visit_stays_within_its_budget(
+    kind: str, browser: Browser, address: str
+) -> None:
+    _, weight = web.weigh(browser, address + web.KINDS[kind])
+    assert weight <= BUDGETS[kind]
 
-    Afterwards it fails if a page asked another host, or a script raised.
-    """
-    context = browser.new_context()
-    view = context.new_page()
-    strangers: list[str] = []
-    errors: list[str] = []
-    view.on(
-        "request",
-        lambda r: (
-            strangers.append(r.url) if not r.url.startswith(address) else None
-        ),
+
+def test_the_search_is_loaded_when_it_is_first_used(
+    visit: Callable[..., Page],
+) -> None:
+    asked: list[str] = []
+    view = visit("checklist/", 1440)
+    view.on("request", lambda request: asked.append(request.url))
+    view.reload(wait_until="networkidle")
+    assert not [url for url in asked if "search" in url]
+
+    view.keyboard.press("/")
+    view.keyboard.type("retry tasks")
+    first = view.locator(".md-search-result__item > a").first
+    expect(first).to_contain_text("Retry tasks, not flows")
+
+
+def test_each_inline_script_is_allowed_by_the_policy(site: Path) -> None:
+    allowed = Book(ROOT).config.extra["inline_scripts"]
+    for html in site.rglob("*.html"):
+        soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
+        for script in soup.select("script:not([src], [type])"):
+            digest = hashlib.sha256(script.text.encode()).digest()
+            source = f"'sha256-{base64.b64encode(digest).decode()}'"
+            assert source in allowed, (
+                f"{html.relative_to(site)}: its script {script.text[:60]!r}"
+                f" does not run. If it must, add {source} to inline_scripts in"
+                " mkdocs.yml."
+            )
+        assert not soup.select("[onclick], [onload], [onerror], [style]")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_link_to_the_page_shows_its_title_and_its_reason(
+    name: str, site: Path, book: Book
+) -> None:
+    page = PAGES[name]
+    soup = contract.built(page, site)
+    said = {
+        tag["property"]: tag["content"]
+        for tag in soup.select("meta[property^='og:']")
+    }
+    home = page.path == "index.md"
+    title = book.config.site_name if home else page.title.replace("`", "")
+    assert said["og:title"] == title
+    assert said["og:description"] == page.description
+    assert said["og:url"] == book.config.site_url + page.address
+    image = said["og:image"].removeprefix(book.config.site_url)
+    assert (site / image).is_file()
+    (canonical,) = soup.select("link[rel=canonical]")
+    assert canonical["href"] == said["og:url"]
+    assert said["og:url"] in (site / "sitemap.xml").read_text("utf-8")
+
+
+def test_what_changed_names_every_rule(book: Book) -> None:
+    changes = (ROOT / "docs/changes.md").read_text("utf-8")
+    silent = [rule.slug for rule in book.rules if rule.path not in changes]
+    assert not silent, f"docs/changes.md: add a line for {silent}"
+
+
+def copied(view: Page) -> dict[str, str]:
+    """What the clipboard holds, by type."""
+    return view.evaluate(
+        """async () => {
+            const [item] = await navigator.clipboard.read();
+            const read = type => item.getType(type).then(blob => blob.text());
+            const pairs = item.types.map(async t => [t, await read(t)]);
+            return Object.fromEntries(await Promise.all(pairs));
+        }"""
     )
-    view.on("pageerror", lambda error: errors.append(str(error)))
 
-    def open_page(path: str, width: int, scheme: str = "light") -> Page:
-        view.set_viewport_size({"width": width, "height": 900})
-        view.emulate_media(color_scheme=scheme)
-        view.goto(address + path)
-        return view
 
-    yield open_page
-    context.close()
-    assert strangers == [], f"asked other hosts: {strangers}"
-    assert errors == [], f"its scripts raised: {errors}"
+@pytest.mark.parametrize(
+    ("heading", "title", "anchor"),
+    [
+        ("h1", "Know what map iterates over", ""),
+        ("h2#do", "Know what map iterates over: Do", "#do"),
+    ],
+)
+def test_a_heading_gives_its_link_in_three_forms(
+    heading: str,
+    title: str,
+    anchor: str,
+    address: str,
+    visit: Callable[..., Page],
+) -> None:
+    path = "modular-workflows/map-with-care/"
+    view = visit(path, 1440)
+    view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    url = address + path + anchor
+    forms = {
+        "Copy the address": ("text/plain", url),
+        "Copy as Markdown": ("text/plain", f"[{title}]({url})"),
+        "Copy as a titled link": ("text/html", f'<a href="{url}">{title}</a>'),
+    }
+    for label, (kind, text) in forms.items():
+        view.locator(heading).hover()
+        view.locator(f"{heading} > .headerlink").click()
+        view.get_by_role("button", name=label).click()
+        expect(view.get_by_role("button", name="Copied")).to_be_visible()
+        assert text in copied(view)[kind]
+
+
+def test_the_rules_are_published_as_data_and_as_markdown(
+    book: Book, site: Path
+) -> None:
+    rules = json.loads((site / "rules.json").read_text("utf-8"))
+    whole = (site / "llms-full.txt").read_text("utf-8")
+    listed = (site / "llms.txt").read_text("utf-8")
+    assert [rule["slug"] for rule in rules] == [r.slug for r in book.rules]
+    for rule in rules:
+        page = BeautifulSoup(
+            (site / rule["address"] / "index.html").read_text("utf-8"),
+            "html.parser",
+        )
+        text = page.select_one("article").get_text()
+        assert all(symptom in text for symptom in rule["symptoms"])
+        assert " ".join(rule["description"].split()) in " ".join(text.split())
+        copy = (site / rule["address"] / "index.md").read_text("utf-8")
+        for block in page.select("div.highlight"):
+            assert block.select_one("code").get_text().rstrip() in copy
+        assert copy.partition("\n")[2].strip()[:500] in whole
+        assert f"/{rule['address']}index.md" in listed
+
+
+def test_a_script_finds_the_rule_of_a_message(address: str) -> None:
+    message = "09:14 | Retries are exhausted - no more"
+    run = subprocess.run(
+        [sys.executable, ROOT / "snippets/find_rule.py", address, message],
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == f"{address}resilience/back-off-with-jitter/\n"
+
+
+def test_an_old_address_leads_to_the_new_one(
+    tmp_path: Path, browser: Browser, book: Book
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("# Home")
+    (docs / "new.md").write_text("# New\n\n[](){#old-id}\n## New { #new-id }")
+    (tmp_path / "mkdocs.yml").write_text(
+        "site_name: Moved\n"
+        "markdown_extensions: [attr_list]\n"
+        "plugins:\n"
+        "  - autorefs\n"
+        "  - redirects: { redirect_maps: { old.md: new.md } }\n"
+    )
+    built = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "-q", "-d", str(built)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    assert contract.permalink_problems(book, built, ["old/#old-id"]) == []
+    assert contract.permalink_problems(book, built, ["old/#lost", "gone/"])
+    with web.served(built) as address, browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{address}old/#old-id")
+        view.wait_for_url(f"{address}new/#old-id")
+        assert view.locator("#old-id").count() == 1
+
+
+def test_the_offline_site_works_from_a_disk(
+    tmp_path: Path, browser: Browser
+) -> None:
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path],
+        cwd=ROOT,
+        env=os.environ | {"OFFLINE": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode == 0, build.stderr
+    asked: list[str] = []
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto((tmp_path / "index.html").as_uri())
+        view.keyboard.press("/")
+        view.keyboard.type("retry tasks")
+        first = view.locator(".md-search-result__item > a").first
+        expect(first).to_contain_text("Retry tasks, not flows")
+        first.click()
+        heading = view.locator("h1")
+        expect(heading).to_contain_text("Retry tasks, not flows")
+    strangers = [url for url in asked if url.startswith("http")]
+    assert strangers == []
+
+
+def test_links_to_other_sites_are_well_formed(site: Path) -> None:
+    wrong = {
+        f"{html.relative_to(site)}: {link['href']}"
+        for html in site.rglob("*.html")
+        for link in BeautifulSoup(
+            html.read_text("utf-8"), "html.parser"
+        ).select("article a[href*='//']")
+        if not re.fullmatch(r"https://[\w.-]+\.\w+(/\S*)?", str(link["href"]))
+    }
+    assert wrong == set()

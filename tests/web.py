@@ -1,0 +1,118 @@
+"""The built site as a reader gets it: web server, browser, weight."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from playwright.sync_api import Browser, Request, sync_playwright
+
+# A page of each kind, by its address.
+KINDS = {
+    "home": "",
+    "chapter": "resilience/",
+    "rule": "version-control/version-your-deployments/",  # the heaviest
+    "list": "symptoms/",
+    "reference": "reference/",
+}
+
+
+class NoBrowserError(Exception):
+    """There is no Chromium; the message says what to do."""
+
+
+class _Host(SimpleHTTPRequestHandler):
+    """Serves as a web host would: compressed, kept open, with the 404 page."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        file = Path(self.translate_path(self.path))
+        if file.is_dir():
+            file /= "index.html"
+        found = file.is_file()
+        if not found:
+            file = Path(self.directory, "404.html")
+        body = file.read_bytes()
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", self.guess_type(file))
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, mtime=0)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a built site on loopback.
+
+    Yields:
+        Its address, with a slash at the end.
+    """
+    host = partial(_Host, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), host) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def executable() -> str | None:
+    """The Chromium of this machine, if it has one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
+    return next(filter(None, found), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Chromium, headless, kept from asking the network for updates.
+
+    Raises:
+        NoBrowserError: If neither the machine nor Playwright has one.
+    """
+    path = executable()
+    with sync_playwright() as playwright:
+        if not path and not Path(playwright.chromium.executable_path).exists():
+            raise NoBrowserError(
+                "no browser: install chromium, or set CHROMIUM to its path"
+            )
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=[
+                "--no-sandbox",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def weigh(browser: Browser, url: str) -> tuple[int, int]:
+    """Load a page as a first visit does.
+
+    Returns:
+        How many requests it makes, and how many bytes of bodies it receives,
+        compressed with gzip.
+    """
+    requests: list[Request] = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("requestfinished", lambda request: requests.append(request))
+        page.goto(url, wait_until="networkidle")
+        sizes = [request.sizes()["responseBodySize"] for request in requests]
+    return len(sizes), sum(sizes)
