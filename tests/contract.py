@@ -186,7 +186,7 @@ def _is_tested(file: Path, book: Book) -> bool:
                 rule.test.is_file()
                 and file.name in rule.test.read_text("utf-8")
             )
-    return any(
+    return file.parent == book.root / "snippets" and any(
         file.name in test.read_text("utf-8")
         for test in (book.root / "tests").glob("test_*.py")
     )

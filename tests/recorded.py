@@ -51,6 +51,24 @@ def with_recorded_parts(page: Page) -> str:
     return PART.sub(made, page.source)
 
 
+def edition(page: Page) -> str:
+    """What ran, on which Prefect, and when: the newest entry of the changes."""
+    rules = page.book.rules
+    programs = sum(len(rule.programs) for rule in rules)
+    tests = sum(len(claims_of(rule.test)) for rule in rules)
+    changes = (page.book.root / "docs/changes.md").read_text("utf-8")
+    month = re.search(r"^## (\w+ \d{4}), Prefect", changes, re.MULTILINE)
+    if not month:
+        raise BookError(
+            "docs/changes.md: begin the newest entry with a heading such as"
+            " '## November 2026, Prefect 3.8.8 { #2026-11 }'."
+        )
+    return (
+        f"**{len(rules)} rules, {programs} programs and {tests} tests ran on"
+        f" Prefect {version('prefect')}, {month[1]}.**"
+    )
+
+
 def proven(page: Page) -> str:
     """In a line: what a rule was proven on, and by how much."""
     assert isinstance(page, Rule)
@@ -193,6 +211,7 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in (
+        edition,
         proven,
         proof,
         rules,

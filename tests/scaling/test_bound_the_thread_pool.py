@@ -76,19 +76,25 @@ def test_the_setting_bounds_flows_that_are_defined_after_it(dont, capsys):
 
 
 def test_a_task_that_submits_a_task_can_block_the_pool(caplog):
+    # Prefect counts the outer task as busy only when its submit has returned.
+    submitted = threading.Event()
+
     @task
     def count_hour() -> int:
         return 2
 
     @task
     def count_night() -> str:
+        submitted.wait(timeout=60)
         hour = count_hour.submit()
         hour.wait(timeout=0.2)  # without a timeout it would wait for ever
         return hour.state.name
 
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
     def count() -> str:
-        return count_night.submit().result()
+        night = count_night.submit()
+        submitted.set()
+        return night.result()
 
     assert count() == "Pending"
     assert (
