@@ -122,5 +122,5 @@ def run_program(program: Path, home: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PREFECT_HOME": str(home / "prefect")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,  # SQLite can keep a busy server waiting for a minute
     )
