@@ -28,7 +28,7 @@ offline: .venv/installed   ## build a zip that is read from a disk, without a se
 links: site                ## ask every linked page of other sites whether it still lives
 	$(BIN)/lychee --no-progress --root-dir=$(CURDIR)/site site
 
-bench: .venv/installed     ## how long a build and each program take, and how much memory
+bench: .venv/installed     ## what a page weighs and scores; how long a build and each program take
 	$(BIN)/python -m tests.bench
 
 lint: .venv/installed      ## format and lint the code

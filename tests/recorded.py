@@ -161,7 +161,7 @@ def prefect_2(page: Page) -> str:
     file = page.book.root / "snippets/coming_from_prefect_2.toml"
     rows = tomllib.loads(file.read_text("utf-8"))["row"]
     return "\n\n".join(
-        f"## {topic} {{ #{topic.lower().replace(' ', '-')} }}\n\n"
+        f"## {topic} {{ #{_slug(topic)} }}\n\n"
         "| Old | Today it says | Write instead |\n| --- | --- | --- |\n"
         + "\n".join(
             f"| `{row['old']}` | {_code(row['says'])} | {row['write']} |"
