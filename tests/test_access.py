@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.book import ROOT, Book
 
@@ -19,19 +19,23 @@ PAGES = {page.name: page for page in Book(ROOT).pages}
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(name: str, visit: Callable[..., Page]) -> None:
-    view = visit(PAGES[name].address, 390)
-    view.evaluate(AXE_SCRIPT)
     found: list[str] = []
-    for width in (390, 1440):
-        view.set_viewport_size({"width": width, "height": 900})
-        for scheme in ("light", "dark"):
-            view.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    for scheme, colours in (("light", "default"), ("dark", "slate")):
+        view = visit(PAGES[name].address, 390, scheme)
+        view.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        # The theme chooses its colours while a page loads, and keeps them.
+        body = view.locator("body")
+        expect(body).to_have_attribute("data-md-color-scheme", colours)
+        view.evaluate(AXE_SCRIPT)
+        for width in (390, 1440):
+            view.set_viewport_size({"width": width, "height": 900})
             result = view.evaluate("axe.run({resultTypes: ['violations']})")
             found += [
                 f"{width} {scheme}: {rule['help']}: {node['target']}"
                 for rule in result["violations"]
                 for node in rule["nodes"]
             ]
+        view.evaluate("localStorage.clear()")
     assert not found, "\n".join(found)
 
 
