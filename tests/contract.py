@@ -12,6 +12,7 @@ import ast
 import difflib
 import re
 from pathlib import Path
+from posixpath import normpath
 from subprocess import CompletedProcess
 
 import pytest
@@ -37,6 +38,7 @@ HEADING = re.compile(r"^#{1,6} (?P<text>.+?)( \{ #(?P<id>[\w.-]+) \})?$")
 RAW_HTML = re.compile(
     r"<(pre|code|script|iframe|style|img|a|object|embed)\b", re.I
 )
+LINK = re.compile(r"\[([^\]]+)\]\(([\w./-]+\.md)\)")
 OUTPUT_MARK = "<!--pytest-codeblocks:expected-output-->"
 # What the fences of a page may be called: the word that Pygments and the
 # reader know, by the ending of the file behind it.
@@ -278,6 +280,14 @@ def _rule_problems(rule: Rule) -> list[str]:
             f"{rule.name}: the sentence below the title must be the"
             " front matter's description, word for word."
         )
+    titles = {other.path: other.title for other in rule.book.rules}
+    for text, path in LINK.findall(rule.body.partition("## See also")[2]):
+        title = titles.get(normpath(f"{rule.path}/../{path}"), text)
+        if " ".join(text.split()) != title:
+            problems.append(
+                f"{rule.name}: 'See also' calls {path} {text!r}; a rule is"
+                f" named by its title: {title!r}."
+            )
     printed = "".join(
         file.read_text("utf-8") for file in rule.files if file.suffix == ".out"
     ) + "".join(_strings(rule.test))

@@ -31,6 +31,21 @@ DECISION = re.compile(
     r"<!-- decision: (?P<question>.+) -->\n\n(?P<table>(?:\|.*\n)+)"
 )
 
+# What names of test functions cannot write as people do.
+PROPER = {
+    "api": "API",
+    "ci": "CI",
+    "json": "JSON",
+    "postgres": "PostgreSQL",
+    "prefect": "Prefect",
+    "redis": "Redis",
+    "sla": "SLA",
+    "sqlite": "SQLite",
+    "url": "URL",
+    "utc": "UTC",
+    "yaml": "YAML",
+}
+
 
 def with_recorded_parts(page: Page) -> str:
     """Return the page's source with each recorded part made anew.
@@ -112,7 +127,13 @@ def claims_of(test: Path) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
     ]
-    sentences = [n.removeprefix("test_").replace("_", " ") for n in names]
+    sentences = [
+        " ".join(
+            PROPER.get(word, word)
+            for word in name.removeprefix("test_").split("_")
+        )
+        for name in names
+    ]
     return [f"{s[0].upper()}{s[1:]}." for s in sentences]
 
 

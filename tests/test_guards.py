@@ -156,6 +156,12 @@ FAULTS_OF_A_PAGE = {
         "### `Received no final",
         f"{PAGE}: its headings below 'Symptom' are",
     ),
+    "a rule that is not called by its title": (
+        PAGE,
+        "[Key your cache](key-your-cache.md):",
+        "[Cache keys](key-your-cache.md):",
+        f"{PAGE}: 'See also' calls key-your-cache.md 'Cache keys'",
+    ),
     "a section name used twice": (
         f"{ROOM}/dont.py",
         "charges = []\n",
@@ -198,7 +204,7 @@ def test_a_fault_in_a_page_is_found(fault: str, copy: Path) -> None:
         ("symptoms:\n  - ", "symptoms: []\nx: ", "symptoms: List should have"),
         ("[open source, Cloud]", "[everything]", "applies_to.0: Input should"),
     ],
-    ids=["a misspelt key", "no symptom", "an unknown value"],
+    ids=["a misspelled key", "no symptom", "an unknown value"],
 )
 def test_a_fault_in_the_front_matter_is_found(
     old: str, new: str, message: str, copy: Path

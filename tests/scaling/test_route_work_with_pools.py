@@ -76,7 +76,7 @@ def test_of_what_is_due_the_queue_with_priority_1_comes_first(
     assert do.due_runs(api, pool) == ["in urgent", "in default"]
 
 
-def test_a_misspelt_queue_is_created_and_its_run_may_wait_for_ever(
+def test_a_misspelled_queue_is_created_and_its_run_may_wait_for_ever(
     do, api, pool, run_in, taken_by
 ):
     api.create_work_queue("urgent", work_pool_name=pool, priority=1)
@@ -87,10 +87,10 @@ def test_a_misspelt_queue_is_created_and_its_run_may_wait_for_ever(
     assert taken_by(pool) == ["in urgnet"]
 
 
-def test_a_misspelt_pool_is_refused_when_you_deploy(do):
+def test_a_misspelled_pool_is_refused_when_you_deploy(do):
     source = do.load_orders.from_source(ROOM, "do.py:load_orders")
     with pytest.raises(ValueError) as refused:
-        source.deploy("misspelt", work_pool_name="ofice")
+        source.deploy("misspelled", work_pool_name="ofice")
     assert str(refused.value) == (
         "Could not find work pool 'ofice'."
         " Please create it before deploying this flow."

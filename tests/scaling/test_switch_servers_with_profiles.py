@@ -87,7 +87,7 @@ def test_config_view_says_where_the_address_comes_from(shell):
     assert f"PREFECT_API_URL='{TEAM}' (from env)" in seen
 
 
-def test_a_misspelt_profile_is_replaced_by_a_temporary_server(shell):
+def test_a_misspelled_profile_is_replaced_by_a_temporary_server(shell):
     show = "import prefect; print(prefect.settings.PREFECT_API_URL.value())"
     ended = shell(f"{sys.executable} -c '{show}'", PREFECT_PROFILE="labtop")
     assert ended.stdout.strip() == "None"

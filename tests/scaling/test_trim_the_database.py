@@ -62,7 +62,7 @@ def test_false_still_means_that_events_are_trimmed():
     assert off.enabled_vacuum_types == {"events"}
 
 
-def test_a_misspelt_type_is_refused():
+def test_a_misspelled_type_is_refused():
     typo = ServerServicesDBVacuumSettings(enabled="flow-runs")
     with pytest.raises(ValueError) as error:
         _ = typo.enabled_vacuum_types

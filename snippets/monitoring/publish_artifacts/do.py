@@ -30,6 +30,11 @@ if __name__ == "__main__":
 
     # Tomorrow, on another machine, somebody asks what the run found.
     with get_client(sync_client=True) as api:
-        for key in "unpaid-orders", "unpaid-orders-summary", "orders-checked":
-            latest = api.request("GET", f"/artifacts/{key}/latest").json()
-            print(f"{latest['type']}: {latest['data']}")
+        keys = "unpaid-orders", "unpaid-orders-summary", "orders-checked"
+        table, markdown, progress = (
+            api.request("GET", f"/artifacts/{key}/latest").json()["data"]
+            for key in keys
+        )
+    print(f"table: {table}")
+    print(f"markdown: {markdown}")
+    print(f"progress: {progress:.0f} %")

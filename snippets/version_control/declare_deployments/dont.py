@@ -29,8 +29,8 @@ if __name__ == "__main__":
         api.create_work_pool(POOL, overwrite=True)
     with TemporaryDirectory() as folder:
         copy(HERE / "orders.py", folder)
-        region, batch = "--param=region=eu", "--param=batch=100"
-        deploy(folder, *ORDERS, region, batch, "--concurrency-limit=1")
+        batch, region = "--param=batch=100", "--param=region=eu"
+        deploy(folder, *ORDERS, batch, region, "--concurrency-limit=1")
         print("In March:", on_the_server())
         deploy(folder, *ORDERS, "--param=batch=500")
         print("In May:  ", on_the_server())
