@@ -1,7 +1,8 @@
 """What the site costs its readers, and what its proof costs us.
 
 Run by `make bench`. Nothing here passes or fails. The scores are Lighthouse's,
-for a slow phone; they need npx, and the download of Lighthouse.
+for a slow phone; they need npx, and the download of Lighthouse. To compare with
+other built sites: `make bench PEERS="starlight/dist:guide/ docusaurus/build:"`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests import backend, web
@@ -70,22 +72,27 @@ def scores(url: str, browser: str) -> str:
     )
 
 
-def weigh_the_site(site: Path) -> None:
-    """Print requests, bytes and scores of a page of each kind."""
-    with web.served(site) as address:
-        with web.chromium() as browser:
-            weights = {
-                kind: web.weigh(browser, address + path)
-                for kind, path in web.KINDS.items()
-            }
-        for kind, (requests, size) in weights.items():
-            print(f"{kind:10} {requests:2} requests  {size / 1000:5.1f} KB")
-        if shutil.which("npx"):
-            for kind, path in web.KINDS.items():
-                print(f"{kind:10} {scores(address + path, web.executable())}")
+def weigh_and_score(pages: dict[str, str]) -> None:
+    """Print requests, bytes and scores of pages.
+
+    Args:
+        pages: Their addresses, by the names to print.
+    """
+    with web.chromium() as browser:
+        for name, url in pages.items():
+            requests, size = web.weigh(browser, url)
+            print(f"{name:12} {requests:3} requests  {size / 1000:6.1f} KB")
+    if shutil.which("npx"):
+        for name, url in pages.items():
+            print(f"{name:12} {scores(url, web.executable())}")
 
 
-def main() -> None:
+def main(peers: list[str]) -> None:
+    """Measure.
+
+    Args:
+        peers: Built sites to compare with, each as `FOLDER:PAGE`.
+    """
     os.environ.update(backend.ENVIRONMENT)
     with tempfile.TemporaryDirectory() as folder:
         seconds, mib = measure(
@@ -93,7 +100,14 @@ def main() -> None:
             cwd=ROOT,
         )
         print(f"strict build      {seconds:6.1f} s  {mib:6.0f} MiB")
-        weigh_the_site(Path(folder))
+        with ExitStack() as servers:
+            own = servers.enter_context(web.served(Path(folder)))
+            pages = {kind: own + path for kind, path in web.KINDS.items()}
+            for peer in peers:
+                root, _, path = peer.partition(":")
+                other = servers.enter_context(web.served(Path(root)))
+                pages[Path(root).parent.name] = other + path
+            weigh_and_score(pages)
     with (
         tempfile.TemporaryDirectory() as folder,
         backend.prefect_server(Path(folder) / "server") as url,
@@ -123,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -56,7 +56,9 @@ def test_a_server_has_no_metrics_until_a_setting_says_so():
         assert answer.text == '{"detail":"Not Found"}'
 
 
-def test_the_metrics_are_part_of_the_api_and_behind_its_password(server_with_metrics):
+def test_the_metrics_are_part_of_the_api_and_behind_its_password(
+    server_with_metrics,
+):
     assert scrape("dont.yaml", server_with_metrics).status_code == 404
     wrong = scrape("do.yaml", server_with_metrics, password="wrong")
     assert wrong.status_code == 401
