@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +16,6 @@ import httpx
 # Prefect's own limit for its test server is 30 s; a cold laptop needs more.
 STARTUP_SECONDS = 120
 
-# Debian and Ubuntu keep the programs of PostgreSQL off the PATH.
-INITDB = shutil.which(
-    "initdb",
-    path=os.pathsep.join(
-        [
-            *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
-            os.environ["PATH"],
-        ]
-    ),
-)
-
 # Set before Prefect is first imported. Nothing leaves the machine.
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
@@ -37,6 +24,13 @@ ENVIRONMENT = {
     "NO_COLOR": "1",
     "NO_MKDOCS_2_WARNING": "1",
 }
+
+# `-m prefect`, as Python runs it, without the garbage collector.
+WITHOUT_GC = [
+    "-c",
+    "import gc, runpy; gc.disable();"
+    " runpy.run_module('prefect', run_name='__main__')",
+]
 
 
 def free_port() -> int:
@@ -81,54 +75,19 @@ def serve(
 
 
 @contextmanager
-def postgres(password: str) -> Iterator[int]:
-    """Run a PostgreSQL with an empty database `prefect` of a user `prefect`.
-
-    Args:
-        password: The user's.
-
-    Yields:
-        Its port on loopback.
-    """
-    # PostgreSQL refuses to run as root, which CI often is.
-    root = os.geteuid() == 0
-    who = {"user": "postgres", "group": "postgres", "extra_groups": []}
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [Path(INITDB).with_name(program), *arguments],
-            cwd=home,
-            env=os.environ | {"PGPASSWORD": password},
-            check=True,
-            stdout=subprocess.DEVNULL,
-            **(who if root else {}),
-        )
-
-    port = str(free_port())
-    access = ["--auth=scram-sha-256", "--pwfile=password"]
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "password").write_text(password)
-        if root:
-            shutil.chown(home, "postgres")
-            shutil.chown(Path(home, "password"), "postgres")
-        run("initdb", "--pgdata=data", "--username=prefect", "-N", *access)
-        # -F: what is thrown away in the end need not reach the disk.
-        listen = f"-F -p {port} -h 127.0.0.1 -k {home}"
-        run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", listen, "start")
-        try:
-            run("createdb", "-h", home, "-p", port, "-U", "prefect", "prefect")
-            yield int(port)
-        finally:
-            run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
-
-
-@contextmanager
-def prefect_server(home: Path, **settings: str) -> Iterator[str]:
+def prefect_server(
+    home: Path, collect_garbage: bool = True, **settings: str
+) -> Iterator[str]:
     """Start a real Prefect server on loopback with a new SQLite database.
 
     Args:
         home: Its `PREFECT_HOME` and working directory. A `prefect.toml` in it
             is read; the log is `server.log` in it.
+        collect_garbage: False for a server that many use at once. Python's
+            garbage collector resets cursors of SQLite in the thread of the
+            event loop. When a cursor's connection waits for SQLite's lock at
+            that moment, the loop waits for it, and the lock's holder waits for
+            the loop: the server stands still for a minute.
         **settings: Further settings, by the names of environment variables.
 
     Yields:
@@ -144,12 +103,8 @@ def prefect_server(home: Path, **settings: str) -> Iterator[str]:
         serve(
             [
                 sys.executable,
-                "-m",
-                "prefect",
-                "server",
-                "start",
-                "--port",
-                str(port),
+                *(["-m", "prefect"] if collect_garbage else WITHOUT_GC),
+                *("server", "start", "--port", str(port)),
             ],
             f"{url}/health",
             cwd=home,
@@ -177,5 +132,5 @@ def run_program(program: Path, home: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PREFECT_HOME": str(home / "prefect")},
         capture_output=True,
         text=True,
-        timeout=300,  # SQLite can keep a busy server waiting for a minute
+        timeout=300,
     )
