@@ -9,14 +9,14 @@ serve: .venv/installed     ## read the site at http://127.0.0.1:8000, reloaded o
 	$(BIN)/mkdocs serve
 
 test: .venv/installed      ## prove every line of it
-	$(BIN)/pytest -n 6
+	$(BIN)/pytest -n 4
 
 record: .venv/installed    ## rewrite outputs, lists and proofs from what the programs and pages say now
-	$(BIN)/pytest -n 6 --record
+	$(BIN)/pytest -n 4 --record
 
 newest: .venv/installed    ## prove the rules, not the pages, on the newest Prefect that exists
 	$(BIN)/pip install --quiet --upgrade prefect
-	$(BIN)/pytest -n 6 tests/test_examples.py tests/*/
+	$(BIN)/pytest -n 4 tests/test_examples.py tests/*/
 
 site: .venv/installed      ## build the site into site/
 	$(BIN)/mkdocs build --strict

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,17 @@ import httpx
 
 # Prefect's own limit for its test server is 30 s; a cold laptop needs more.
 STARTUP_SECONDS = 120
+
+# Debian and Ubuntu keep the programs of PostgreSQL off the PATH.
+INITDB = shutil.which(
+    "initdb",
+    path=os.pathsep.join(
+        [
+            *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
+            os.environ["PATH"],
+        ]
+    ),
+)
 
 # Set before Prefect is first imported. Nothing leaves the machine.
 ENVIRONMENT = {
@@ -72,6 +85,48 @@ def serve(
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextmanager
+def postgres(password: str) -> Iterator[int]:
+    """Run a PostgreSQL with an empty database `prefect` of a user `prefect`.
+
+    Args:
+        password: The user's.
+
+    Yields:
+        Its port on loopback.
+    """
+    # PostgreSQL refuses to run as root, which CI often is.
+    root = os.geteuid() == 0
+    who = {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [Path(INITDB).with_name(program), *arguments],
+            cwd=home,
+            env=os.environ | {"PGPASSWORD": password},
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **(who if root else {}),
+        )
+
+    port = str(free_port())
+    access = ["--auth=scram-sha-256", "--pwfile=password"]
+    with tempfile.TemporaryDirectory() as home:
+        Path(home, "password").write_text(password)
+        if root:
+            shutil.chown(home, "postgres")
+            shutil.chown(Path(home, "password"), "postgres")
+        run("initdb", "--pgdata=data", "--username=prefect", "-N", *access)
+        # -F: what is thrown away in the end need not reach the disk.
+        listen = f"-F -p {port} -h 127.0.0.1 -k {home}"
+        run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", listen, "start")
+        try:
+            run("createdb", "-h", home, "-p", port, "-U", "prefect", "prefect")
+            yield int(port)
+        finally:
+            run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
 
 
 @contextmanager

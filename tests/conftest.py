@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -40,6 +41,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@contextmanager
+def shared_server(home: Path) -> Iterator[str]:
+    """Start the suite's server, on PostgreSQL where the machine has it.
+
+    On SQLite parallel tests wait for each other, and take longer.
+    """
+    settings = {}
+    with ExitStack() as stack:
+        if backend.INITDB:
+            password = secrets.token_hex()
+            port = stack.enter_context(backend.postgres(password))
+            settings["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = (
+                "postgresql+asyncpg://"
+                f"prefect:{password}@127.0.0.1:{port}/prefect"
+            )
+        yield stack.enter_context(
+            backend.prefect_server(
+                home / "server", collect_garbage=False, **settings
+            )
+        )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the server once; xdist's workers inherit its address.
@@ -56,9 +79,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ["PREFECT_HOME"] = str(home / "client")
     os.environ["PREFECT_API_URL"] = session.config.getoption(
         "--api-url"
-    ) or until_the_end.enter_context(
-        backend.prefect_server(home / "server", collect_garbage=False)
-    )
+    ) or until_the_end.enter_context(shared_server(home))
     # pytest's filter of Prefect's warnings has imported Prefect already, and
     # with it the settings that threads without a context of their own see.
     from prefect.context import refresh_global_settings_context
