@@ -30,7 +30,8 @@ def test_a_typical_flow_run_waits_for_its_heartbeat(dont):
 
 
 def test_without_heartbeats_a_flow_run_is_faster_than_that(do):
-    assert do.typical_test() < 1
+    # The fastest of three: a busy machine adds time, and never takes any away.
+    assert min(do.typical_test() for _ in range(3)) < 1
 
 
 def test_a_subflow_waits_once_more(dont):
