@@ -1,6 +1,7 @@
 # The commands that people type. Each one first makes the environment, when requirements.txt is newer.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n 4
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: serve test record newest site offline links bench lint lock
@@ -9,14 +10,14 @@ serve: .venv/installed     ## read the site at http://127.0.0.1:8000, reloaded o
 	$(BIN)/mkdocs serve
 
 test: .venv/installed      ## prove every line of it
-	$(BIN)/pytest -n 4
+	$(PYTEST)
 
 record: .venv/installed    ## rewrite outputs, lists and proofs from what the programs and pages say now
-	$(BIN)/pytest -n 4 --record
+	$(PYTEST) --record
 
 newest: .venv/installed    ## prove the rules, not the pages, on the newest Prefect that exists
 	$(BIN)/pip install --quiet --upgrade prefect
-	$(BIN)/pytest -n 4 tests/test_examples.py tests/*/
+	$(PYTEST) tests/test_examples.py tests/*/
 
 site: .venv/installed      ## build the site into site/
 	$(BIN)/mkdocs build --strict
