@@ -30,7 +30,7 @@ links: site                ## ask every linked page of other sites whether it st
 	$(BIN)/lychee --no-progress --root-dir=$(CURDIR)/site site
 
 bench: .venv/installed     ## what a page weighs and scores; how long a build and each program take
-	$(BIN)/python -m tests.bench $(PEERS)
+	$(BIN)/python -m tests.site.bench $(PEERS)
 
 lint: .venv/installed      ## format and lint the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

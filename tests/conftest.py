@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ from tests import backend, contract
 from tests.book import ROOT, Book
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
     from prefect.client.orchestration import SyncPrefectClient
 
 os.environ.update(backend.ENVIRONMENT)
@@ -93,7 +91,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     A rule's tests and programs use the same names on the shared server
     (deployments, limits, variables); those of two rules do not.
     """
-    if item.path.parent.parent == ROOT / "tests":
+    if (
+        item.path.parent.parent == ROOT / "tests"
+        and item.path.parent.name != "site"
+    ):
         rule = item.path.stem.removeprefix("test_")
         item.add_marker(pytest.mark.xdist_group(rule))
 
@@ -208,90 +209,3 @@ def api() -> Iterator[SyncPrefectClient]:
 
     with get_client(sync_client=True) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as it is published: strict, without one warning."""
-    folder = tmp_path_factory.mktemp("site")
-    build = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mkdocs",
-            "build",
-            "--strict",
-            f"--site-dir={folder}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert build.returncode == 0 and "WARNING" not in build.stderr, build.stderr
-    return folder
-
-
-@pytest.fixture(scope="session")
-def address(site: Path) -> Iterator[str]:
-    """Where the built site is served, on loopback."""
-    from tests import web
-
-    with web.served(site) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium.
-
-    It ends with the module: while it runs, this thread has a running event
-    loop, and Prefect's functions would return coroutines to other tests.
-    """
-    from tests import web
-
-    try:
-        with web.chromium() as browser:
-            yield browser
-    except web.NoBrowserError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Open pages of the site in the browser, at a width, in a scheme.
-
-    Afterwards it fails if a page asked another host, if a script raised, or if
-    the Content-Security-Policy refused something.
-    """
-    context = browser.new_context()
-    view = context.new_page()
-    faults: list[str] = []
-    view.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(address)
-            else faults.append(f"asked another host: {request.url}")
-        ),
-    )
-    view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
-    view.on(
-        "console",
-        lambda message: (
-            faults.append(message.text)
-            if "Content Security Policy" in message.text
-            else None
-        ),
-    )
-
-    def open_page(path: str, width: int, scheme: str = "light") -> Page:
-        view.set_viewport_size({"width": width, "height": 900})
-        view.emulate_media(color_scheme=scheme)
-        view.goto(address + path)
-        return view
-
-    yield open_page
-    context.close()
-    assert faults == []

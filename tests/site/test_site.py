@@ -18,8 +18,10 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, expect
 
-from tests import contract, theme, web
+from overrides import style
+from tests import contract
 from tests.book import ROOT, Book
+from tests.site import web
 
 pytestmark = pytest.mark.xdist_group("site")
 PAGES = {page.name: page for page in Book(ROOT).pages}
@@ -152,9 +154,9 @@ def test_the_style_sheet_and_the_script_hold_what_the_pages_use(
         for kind in ("css", "js")
     }
     foreign = (site / "assets/_mkdocstrings.css").read_text("utf-8")
-    style = theme.stylesheet(pages, own["css"], foreign)
-    record(ROOT / "docs/assets/script.js", theme.script(own["js"]))
-    record(ROOT / "docs/assets/style.css", style)
+    sheet = style.stylesheet(pages, own["css"], foreign)
+    record(ROOT / "docs/assets/script.js", style.script(own["js"]))
+    record(ROOT / "docs/assets/style.css", sheet)
 
 
 # What a first visit may cost, in bytes compressed with gzip.

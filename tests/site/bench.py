@@ -18,8 +18,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests import backend, web
+from tests import backend
 from tests.book import ROOT, Book
+from tests.site import web
 
 LIGHTHOUSE_RUNS = 5
 

@@ -72,7 +72,7 @@ def script(own: str) -> str:
     ]:
         if text.count(old) != 1:
             raise ThemeError(
-                f"tests/theme.py: Material's script has {old!r}"
+                f"overrides/style.py: Material's script has {old!r}"
                 f" {text.count(old)} times, not once. Read its new form and"
                 " change what is replaced."
             )
@@ -165,7 +165,7 @@ def _only(pattern: str) -> str:
     found = list(ASSETS.glob(pattern))
     if len(found) != 1:
         raise ThemeError(
-            f"tests/theme.py: Material has {len(found)} files {pattern},"
+            f"overrides/style.py: Material has {len(found)} files {pattern},"
             " not one."
         )
     return found[0].read_text("utf-8")
