@@ -276,3 +276,6 @@ class Book:
             file.relative_to(docs).as_posix() for file in docs.rglob("*.md")
         )
         return [rules.get(path, Page(self, path)) for path in paths]
+
+
+BOOK = Book()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests import backend, contract
-from tests.book import ROOT, Book
+from tests import backend, contract, selection
+from tests.book import BOOK, ROOT, Book
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -25,6 +27,19 @@ os.environ.update(backend.ENVIRONMENT)
 # README's commands find the tools of the environment that runs pytest.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 until_the_end = ExitStack()
+SERVER: list[Thread] = []
+CHAPTERS = {rule.test.parent for rule in BOOK.rules}
+# Tests about the book itself. All others are about Prefect.
+WITHOUT_PREFECT = (
+    "tests/site/",
+    "tests/test_guards.py",
+    "tests/test_pages.py",
+    "tests/test_setup.py",
+)
+DEPRECATIONS = (
+    "error::prefect._internal.compatibility.deprecated"
+    ".PrefectDeprecationWarning"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,52 +52,114 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--api-url",
         help="use this Prefect server and start none, to save its start",
     )
+    parser.addoption(
+        "--rule",
+        action="append",
+        default=[],
+        metavar="SLUG",
+        help="prove this rule only",
+    )
+    parser.addoption(
+        "--changed",
+        action="store_true",
+        help="prove only the rules that differ from the main branch",
+    )
 
 
-@contextmanager
-def shared_server(home: Path) -> Iterator[str]:
-    """Start the suite's server, on PostgreSQL where the machine has it.
+def pytest_configure(config: pytest.Config) -> None:
+    """Narrow the run to the rules that were asked for, if any were."""
+    names = config.option.rule
+    if config.option.changed and not names:
+        names = selection.changed_rules(BOOK)
+    config.rules = selection.rules_called(names, BOOK) if names else None
+    if config.rules:
+        config.option.keyword = selection.keywords(config.rules)
 
-    On SQLite parallel tests wait for each other, and take longer.
-    """
-    settings = {}
-    with ExitStack() as stack:
-        if backend.INITDB:
-            password = secrets.token_hex()
-            port = stack.enter_context(backend.postgres(password))
-            settings["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = (
-                "postgresql+asyncpg://"
-                f"prefect:{password}@127.0.0.1:{port}/prefect"
-            )
-        yield stack.enter_context(
-            backend.prefect_server(
-                home / "server", collect_garbage=False, **settings
-            )
-        )
+
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> bool | None:
+    """Pass over the files in which nothing is about the rules asked for."""
+    if config.rules is None or collection_path.is_dir():
+        return None
+    return not selection.concerns(collection_path, config.rules) or None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start the server once; xdist's workers inherit its address.
+    """Give the run a folder, and Prefect an address that workers inherit.
 
-    It starts here and not in a fixture because README's blocks are items
-    that take no fixtures, and because programs run in other processes.
+    The address is known before there is a server, because programs run in
+    other processes and README's blocks are items that take no fixtures.
     """
-    if (
-        hasattr(session.config, "workerinput")
-        or session.config.option.collectonly
-    ):
+    if hasattr(session.config, "workerinput"):
         return
-    home = Path(until_the_end.enter_context(tempfile.TemporaryDirectory()))
-    os.environ["PREFECT_HOME"] = str(home / "client")
-    os.environ["PREFECT_API_URL"] = session.config.getoption(
-        "--api-url"
-    ) or until_the_end.enter_context(shared_server(home))
-    # pytest's filter of Prefect's warnings has imported Prefect already, and
-    # with it the settings that threads without a context of their own see.
-    from prefect.context import refresh_global_settings_context
+    os.environ["PREFECT_API_URL"] = url = (
+        session.config.getoption("--api-url")
+        or f"http://127.0.0.1:{backend.free_port()}/api"
+    )
+    if not session.config.option.collectonly:
+        run = until_the_end.enter_context(tempfile.TemporaryDirectory())
+        os.environ["RUN_FOLDER"] = run
+        os.environ["PREFECT_HOME"] = f"{run}/client"
+        if session.config.getoption("--api-url"):
+            server_said().write_text(url)
 
-    refresh_global_settings_context()
+
+def server_said() -> Path:
+    """Where the process with the server says that it is up, or why not."""
+    return Path(os.environ["RUN_FOLDER"], "server")
+
+
+def needs_server(test: str) -> bool:
+    """Whether a test, by its id, is about Prefect and not about the book."""
+    return not test.startswith(WITHOUT_PREFECT)
+
+
+def start_server() -> None:
+    """Start the server that all tests share, if nothing has started it."""
+    if server_said().exists() or SERVER:
+        return
+    port = urlsplit(os.environ["PREFECT_API_URL"]).port
+    home = Path(os.environ["RUN_FOLDER"], "shared")
+
+    def start() -> None:
+        said = server_said().with_suffix(".new")
+        try:
+            url = until_the_end.enter_context(backend.shared_server(home, port))
+            said.write_text(url)
+        except Exception as error:
+            said.write_text(f"The server did not start: {error!r}")
+        said.replace(server_said())
+
+    SERVER.append(Thread(target=start))
+    SERVER[0].start()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if (
+        not hasattr(session.config, "workerinput")
+        and not session.config.option.collectonly
+        and any(needs_server(item.nodeid) for item in session.items)
+    ):
+        start_server()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    if any(map(needs_server, ids)):
+        start_server()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Wait for the server, but only where a test needs it."""
+    if not needs_server(item.nodeid):
+        return
+    while not server_said().exists():
+        time.sleep(0.1)
+    if server_said().read_text() != os.environ["PREFECT_API_URL"]:
+        pytest.exit(server_said().read_text(), returncode=1)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -91,12 +168,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     A rule's tests and programs use the same names on the shared server
     (deployments, limits, variables); those of two rules do not.
     """
-    if (
-        item.path.parent.parent == ROOT / "tests"
-        and item.path.parent.name != "site"
-    ):
+    if item.path.parent in CHAPTERS:
         rule = item.path.stem.removeprefix("test_")
         item.add_marker(pytest.mark.xdist_group(rule))
+        # What the site shows must not be what the next Prefect refuses.
+        item.add_marker(pytest.mark.filterwarnings(DEPRECATIONS))
 
 
 def pytest_terminal_summary(
@@ -113,11 +189,14 @@ def pytest_terminal_summary(
 
 def pytest_unconfigure() -> None:
     """Let Prefect send its last logs and events before the server stops."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
+    if "prefect.main" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
 
-    APILogWorker.instance().drain()
-    EventsWorker.drain_all()
+        APILogWorker.drain_all()
+        EventsWorker.drain_all()
+    for thread in SERVER:
+        thread.join()
     until_the_end.close()
 
 
@@ -145,7 +224,7 @@ def isolated_storage(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def book() -> Book:
-    return Book(ROOT)
+    return BOOK
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import LogSort, TaskRunSort
 
+from tests.backend import patient
+
 T = TypeVar("T")
 
 
@@ -30,12 +32,12 @@ def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:
     Args:
         probe: Reads the API.
         expected: What it must return.
-        seconds: How long it may take.
+        seconds: How long it may take on a quiet machine.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     while (seen := probe()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert seen == expected, f"{seen!r} is not {expected!r} after {seconds} s"
+    assert seen == expected, f"it stays {seen!r} and is not {expected!r}"
 
 
 def task_runs(

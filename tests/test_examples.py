@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests import backend, contract
-from tests.book import ROOT, Book
+from tests import contract
+from tests.book import BOOK, ROOT
+from tests.programs import run_program
 
 PROGRAMS = [
     pytest.param(
         program.relative_to(ROOT).as_posix(),
         marks=pytest.mark.xdist_group(rule.room.name),
     )
-    for rule in Book(ROOT).rules
+    for rule in BOOK.rules
     for program in rule.programs
 ]
 
@@ -25,6 +26,6 @@ def test_the_program_prints_its_recorded_output(
     name: str, tmp_path: Path, record: Callable[[Path, str], None]
 ) -> None:
     program = ROOT / name
-    run = backend.run_program(program, tmp_path)
+    run = run_program(program, tmp_path)
     contract.report(contract.program_problems(name, run))
     record(program.with_suffix(".out"), run.stdout)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import contract, recorded
-from tests.book import ROOT, Book
+from tests.book import BOOK, ROOT, Book
 
-PAGES = {page.name: page for page in Book(ROOT).pages}
+PAGES = {page.name: page for page in BOOK.pages}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -23,7 +23,7 @@ def test_page_programs_and_tests_stand_in_step(book: Book) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [p.name for p in recorded.pages_with_recorded_parts(Book(ROOT))]
+    "name", [p.name for p in recorded.pages_with_recorded_parts(BOOK)]
 )
 def test_the_recorded_parts_are_up_to_date(
     name: str, record: Callable[[Path, str], None]

@@ -6,8 +6,8 @@ from prefect import get_run_logger
 from prefect.exceptions import MissingContextError
 from prefect.logging.handlers import APILogHandler
 
-from tests.backend import run_program
 from tests.observe import settles
+from tests.programs import run_program
 
 PRICES = {"order-7": 0, "order-8": 25}
 BEGIN = "Beginning flow run 'night load' for flow 'load-orders'"

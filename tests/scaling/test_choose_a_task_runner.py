@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.task_worker import TaskWorker
 
-from tests import backend
+from tests import programs
 from tests.observe import settles
 
 
@@ -58,7 +58,7 @@ def test_a_process_pool_breaks_without_the_main_guard(do, tmp_path):
     program.write_text(
         guarded.replace('if __name__ == "__main__":', "if True:"), "utf-8"
     )
-    run = backend.run_program(program, tmp_path)
+    run = programs.run_program(program, tmp_path)
 
     assert run.returncode == 1
     assert (

@@ -5,8 +5,8 @@ import pytest
 from prefect import task
 from pydantic import Field, SecretStr
 
-from tests.backend import run_program
 from tests.observe import settles, task_runs
+from tests.programs import run_program
 
 
 def test_a_removed_key_stays_in_the_history(dont, tmp_path):
