@@ -6,7 +6,7 @@ from urllib.request import urlopen
 def find_rules(site: str, message: str) -> list[str]:
     """The addresses of the rules with a symptom that the message holds."""
     with urlopen(f"{site}rules.json") as answer:
-        rules = json.load(answer)
+        rules = json.load(answer)["rules"]
     return [
         site + rule["address"]
         for rule in rules

@@ -6,7 +6,6 @@ here runs Prefect.
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,18 +13,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import markdown
-import pytest_codeblocks
+from bs4 import BeautifulSoup, Tag
 from mkdocs.config import load_config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.utils import meta
 from pydantic import BaseModel, Field, ValidationError
-from pymdownx.snippets import SnippetPreprocessor
+from pymdownx.snippets import SnippetMissingError
 
 ROOT = Path(__file__).parent.parent
 INCLUDE = re.compile(
-    r'\s*--8<-- "(?P<path>[\w./-]+?)(:(?P<section>[a-z][a-z0-9_-]*))?"'
+    r'^ *--8<-- "(?P<path>[^":]+)(:(?P<section>[^"]+))?"', re.MULTILINE
 )
 SECTION_MARKER = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
+SYMPTOM = re.compile(r"^### (`+)(?P<text>.+)\1 \{", re.MULTILINE)
 
 
 class BookError(Exception):
@@ -39,29 +39,46 @@ class FrontMatter(BaseModel, extra="forbid"):
         description: One sentence that says why. Search results and link
             previews show it, and the page begins with it.
         applies_to: Where the rule holds.
-        symptoms: Exact texts (errors, states, log lines) that lead to it.
     """
 
     description: Annotated[str, Field(min_length=40, max_length=200)]
     applies_to: Annotated[
         list[Literal["open source", "Cloud"]], Field(min_length=1)
     ]
-    symptoms: Annotated[list[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, with its includes expanded.
+    """A block of code as the reader sees it.
 
     Attributes:
-        info: What stands behind the fence, for example `python title="do.py"`.
-        code: The text that the reader sees.
-        output: The text of the output block that belongs to it, if any.
+        language: The word behind the fence, for example `python`.
+        title: The text of the bar above the code, empty if there is none.
+        text: The code.
     """
 
-    info: str
-    code: str
-    output: str | None
+    language: str
+    title: str
+    text: str
+
+
+def blocks_of(article: Tag) -> list[Block]:
+    """List the blocks of a page, rendered here or by the build."""
+    return [
+        Block(
+            language=next(
+                name.removeprefix("language-")
+                for name in div["class"]
+                if name.startswith("language-")
+            ),
+            title=title.get_text()
+            if (title := div.find(class_="filename"))
+            else "",
+            text=div.find("code").get_text().rstrip("\n"),
+        )
+        for div in article.select("div[class*=language-]")
+        if not div.find_parent(class_="doc-signature")
+    ]
 
 
 @dataclass(frozen=True)
@@ -119,36 +136,23 @@ class Page:
         return found[1]
 
     @cached_property
-    def expanded(self) -> str:
-        """The body as the reader gets it, includes expanded by pymdownx."""
-        return "\n".join(self.book.snippets().run(self.body.split("\n")))
+    def article(self) -> Tag:
+        """The page as the site's own Markdown renders it, see `Book`."""
+        try:
+            html = self.book.markdown.reset().convert(self.body)
+        except SnippetMissingError as error:
+            raise BookError(f"{self.name}: {error}") from error
+        return BeautifulSoup(html, "html.parser")
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The fenced blocks of the expanded page, as pytest-codeblocks does."""
-        try:
-            found = pytest_codeblocks.extract_from_buffer(
-                io.StringIO(self.expanded + "\n")
-            )
-        except RuntimeError as error:
-            raise BookError(f"{self.name}: {error}") from error
-        # An include brings its file's last line break, which no fence shows.
-        return [
-            Block(
-                b.syntax or "",
-                b.code.rstrip("\n"),
-                None
-                if b.expected_output is None
-                else b.expected_output.rstrip("\n"),
-            )
-            for b in found
-        ]
+        """Its blocks of code, in order."""
+        return blocks_of(self.article)
 
     @cached_property
     def includes(self) -> list[re.Match[str]]:
-        """The includes of the page, with `path` and `section`, in order."""
-        found = (INCLUDE.fullmatch(line) for line in self.body.split("\n"))
-        return [match for match in found if match]
+        """The includes of its source, with `path` and `section`, in order."""
+        return list(INCLUDE.finditer(self.body))
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,11 @@ class Rule(Page):
                 f"{self.name}: front matter: {wrong}. A rule page has exactly"
                 f" these keys: {', '.join(FrontMatter.model_fields)}."
             ) from error
+
+    @cached_property
+    def symptoms(self) -> list[str]:
+        """The exact texts (errors, states, log lines) that lead to it."""
+        return [found["text"] for found in SYMPTOM.finditer(self.body)]
 
     @property
     def files(self) -> list[Path]:
@@ -235,19 +244,23 @@ class Book:
         self.root = root
         self.config: MkDocsConfig = load_config(str(root / "mkdocs.yml"))
 
-    def snippets(self) -> SnippetPreprocessor:
-        """The include step of the site's own Markdown, for this root."""
-        settings = dict(self.config.mdx_configs["pymdownx.snippets"])
-        settings["base_path"] = [
-            str(self.root / base) for base in settings["base_path"]
-        ]
-        md = markdown.Markdown(
-            extensions=["pymdownx.snippets"],
-            extension_configs={"pymdownx.snippets": settings},
-        )
-        step = md.preprocessors["snippet"]
-        assert isinstance(step, SnippetPreprocessor)
-        return step
+    @cached_property
+    def markdown(self) -> markdown.Markdown:
+        """The Markdown of the site, made to show what the contract asks about.
+
+        It takes raw HTML for text, and gives a heading no other id than the one
+        that is written behind it.
+        """
+        settings = dict(self.config.mdx_configs)
+        settings["pymdownx.snippets"] = {
+            **settings["pymdownx.snippets"],
+            "base_path": [str(self.root)],
+        }
+        names = [n for n in self.config.markdown_extensions if n != "toc"]
+        made = markdown.Markdown(extensions=names, extension_configs=settings)
+        made.preprocessors.deregister("html_block")
+        made.inlinePatterns.deregister("html")
+        return made
 
     @cached_property
     def chapters(self) -> list[Chapter]:

@@ -8,7 +8,6 @@ asserts that its line comes.
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
 from pathlib import Path
@@ -18,8 +17,8 @@ from subprocess import CompletedProcess
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from tests import recorded
-from tests.book import INCLUDE, SECTION_MARKER, Book, Page, Rule
+from tests import recorded, syntax
+from tests.book import SECTION_MARKER, Book, Page, Rule, blocks_of
 
 HEADINGS = (
     ("symptom", "Symptom"),
@@ -30,16 +29,8 @@ HEADINGS = (
     ("proof", "Proof"),
     ("see-also", "See also"),
 )
-FENCE = re.compile(
-    r'\s*(?P<ticks>`{3,})(?P<info>(?P<language>\w+) title="[^"]+")?'
-)
-FENCE_LIKE = re.compile(r"\s*(`{3,}|~{3,})")
-HEADING = re.compile(r"^#{1,6} (?P<text>.+?)( \{ #(?P<id>[\w.-]+) \})?$")
-RAW_HTML = re.compile(
-    r"<(pre|code|script|iframe|style|img|a|object|embed)\b", re.I
-)
-LINK = re.compile(r"\[([^\]]+)\]\(([\w./-]+\.md)\)")
-OUTPUT_MARK = "<!--pytest-codeblocks:expected-output-->"
+# Markdown says these; only a line break in a list has no other sign.
+RAW_HTML = re.compile(r"<(?!br\b)/?[a-z][^>]*>", re.I)
 # What the fences of a page may be called: the word that Pygments and the
 # reader know, by the ending of the file behind it.
 LANGUAGES = {
@@ -64,133 +55,107 @@ def report(problems: list[str]) -> None:
 
 
 def page_problems(page: Page) -> list[str]:
-    """Check the source of one page: blocks, includes, headings, raw HTML."""
+    """Check one page as the site's Markdown renders it, and its includes."""
+    missing = [
+        f"{page.name}: includes {found['path']}: no such file."
+        if not file.is_file()
+        else f"{page.name}: includes {found['path']}:{found['section']}: the"
+        " file has no such section."
+        for found in page.includes
+        if not (file := page.book.root / found["path"]).is_file()
+        or text_of(file, found["section"]) is None
+    ]
+    if missing:
+        return missing
+    shown = {page.book.root / found["path"]: None for found in page.includes}
     return [
-        *_source_problems(page),
+        *(p for file in shown for p in section_problems(file, page.book.root)),
         *_block_problems(page),
+        *_text_problems(page),
         *(_rule_problems(page) if isinstance(page, Rule) else []),
     ]
 
 
-def _source_problems(page: Page) -> list[str]:
-    problems = []
-    inside: str | None = None
-    content: list[str] = []
-    for number, line in enumerate(page.body.split("\n"), 1):
-        where = f"{page.name}: {line.strip()!r}"
-        if inside is None:
-            if FENCE_LIKE.match(line):
-                fence = FENCE.fullmatch(line)
-                if not fence or not fence["info"]:
-                    problems.append(
-                        f'{where}: write the fence as ```python title="do.py",'
-                        " in backticks, with a language and a title."
-                    )
-                inside, content = line.split("`")[0] + "```", []
-            elif "8<--" in line:
-                problems.append(f"{where}: an include stands inside a fence.")
-            elif line.startswith("#"):
-                heading = HEADING.match(line)
-                if heading and not heading["id"]:
-                    problems.append(
-                        f"{where}: give the heading an id, as in"
-                        " '## Do { #do }'. It is its permanent address."
-                    )
-            elif RAW_HTML.search(re.sub(r"`[^`]*`", "", line)):
-                problems.append(f"{where}: write Markdown instead of HTML.")
-        elif FENCE_LIKE.match(line):
-            if len(content) != 1 or not INCLUDE.fullmatch(content[0]):
-                problems.append(
-                    f"{page.name}: the block that ends on line {number} of the"
-                    " body is typed in. A block holds one line, an include of a"
-                    ' tested file: --8<-- "snippets/..." or'
-                    ' --8<-- "snippets/...:section".'
-                )
-            inside = None
-        else:
-            content.append(line)
-    return problems
-
-
 def _block_problems(page: Page) -> list[str]:
-    """Check what the page shows against the files behind it."""
-    missing = []
-    for match in page.includes:
-        path, section = match["path"], match["section"]
-        file = page.book.root / path
-        if not file.is_file():
-            missing.append(f"{page.name}: includes {path}: no such file.")
-        elif text_of(file, section) is None:
-            missing.append(
-                f"{page.name}: includes {path}:{section}: the file has no such"
-                " section."
-            )
-    if missing:
-        return missing
+    """Check that each block is an include of a tested file, and says which."""
     problems = []
-    shown = [(b.info, b.code) for b in page.blocks]
-    outputs = [b.output for b in page.blocks if b.output is not None]
-    program_before = None
-    expected_outputs = 0
-    for match in page.includes:
-        path = match["path"]
-        file = page.book.root / path
-        problems += section_problems(file, page.book.root)
-        text = text_of(file, match["section"])
+    includes = [
+        (page.book.root / found["path"], found["section"])
+        for found in page.includes
+    ]
+    above: Path | None = None
+    for block in page.blocks:
+        shown = next(
+            (i for i in includes if text_of(*i) == block.text and block.text),
+            None,
+        )
+        if shown is None:
+            problems.append(
+                f"{page.name}: the block {block.title!r} ({block.text[:40]!r})"
+                " is typed in. A block holds one line, an include of a tested"
+                ' file: --8<-- "snippets/..." or --8<-- "snippets/...:section".'
+            )
+            continue
+        includes.remove(shown)
+        file, _ = shown
+        path = file.relative_to(page.book.root).as_posix()
         languages = LANGUAGES.get(file.suffix, set())
-        if file.suffix == ".out":
-            expected_outputs += 1
-            if text not in outputs:
-                problems.append(
-                    f"{page.name}: the output {path} must stand below its"
-                    f" program, marked {OUTPUT_MARK}."
-                )
-            if program_before != file.with_suffix(".py"):
-                problems.append(
-                    f"{page.name}: the output {path} follows another program."
-                )
-        elif not any(
-            code == text and info.partition(" ")[0] in languages
-            for info, code in shown
-        ):
+        if block.language not in languages or not block.title:
             problems.append(
-                f"{page.name}: includes {path}, but shows something else, or"
-                f" under another name than {' or '.join(sorted(languages))}."
+                f"{page.name}: the block of {path}: write its fence as"
+                f' ```{next(iter(languages), "text")} title="{file.name}",'
+                " with a language and a title."
             )
-        if not _is_tested(file, page.book):
+        if file.suffix == ".out" and above != file.with_suffix(".py"):
             problems.append(
-                f"{page.name}: includes {path}, which no test runs or names."
+                f"{page.name}: the output {path} must stand below its program."
             )
-        program_before = file
-    if len(page.includes) != len(shown) + len(outputs):
-        problems.append(
-            f"{page.name}: {len(shown) + len(outputs)} blocks, but"
-            f" {len(page.includes)} includes. Each block is one include."
-        )
-    if expected_outputs != len(outputs):
-        problems.append(
-            f"{page.name}: {len(outputs)} blocks are marked as output, but"
-            f" {expected_outputs} are a program's .out file."
-        )
+        if not _is_used(file, page.book):
+            problems.append(
+                f"{page.name}: includes {path}, which no test runs or reads."
+            )
+        above = file
+    problems += [
+        f"{page.name}: includes {file.relative_to(page.book.root)} outside of"
+        " a block of its own."
+        for file, _ in includes
+    ]
     return problems
 
 
-def _is_tested(file: Path, book: Book) -> bool:
-    """A program that runs, its output, a test, or a file that a test names."""
+def _text_problems(page: Page) -> list[str]:
+    """Check the headings, and that nothing in the text is raw HTML."""
+    problems = [
+        f"{page.name}: {heading.get_text()!r}: give the heading an id, as in"
+        " '## Do { #do }'. It is its permanent address."
+        for heading in page.article.find_all(re.compile("^h[1-6]$"))
+        if not heading.get("id")
+    ]
+    problems += [
+        f"{page.name}: {found[0]!r}: write Markdown instead of HTML."
+        for text in page.article.find_all(string=RAW_HTML)
+        if not text.find_parent(["code", "pre"])
+        and (found := RAW_HTML.search(text))
+    ]
+    return problems
+
+
+def _is_used(file: Path, book: Book) -> bool:
+    """Whether the suite runs or reads a file that a page shows.
+
+    It does that with tests, recorded files, the files that a rule's test
+    reaches, and those in `snippets/` that a test of the suite names.
+    """
     if book.root / "tests" in file.parents:
         return True
     if file.relative_to(book.root).as_posix() in recorded.FILES:
         return True
     for rule in book.rules:
         if rule.room in file.parents:
-            program = file.with_suffix(".py")
-            return program in rule.programs or (
-                rule.test.is_file()
-                and file.name in rule.test.read_text("utf-8")
-            )
+            return file in syntax.reached(rule)
     return file.parent == book.root / "snippets" and any(
-        file.name in test.read_text("utf-8")
-        for test in (book.root / "tests").glob("test_*.py")
+        syntax.names(test, file, file.parent)
+        for test in (book.root / "tests").rglob("test_*.py")
     )
 
 
@@ -250,52 +215,49 @@ def section_problems(file: Path, root: Path) -> list[str]:
 def _rule_problems(rule: Rule) -> list[str]:
     """Check the form that all rule pages share."""
     problems = []
-    matter = rule.front_matter
-    headings = [
-        (line.split(" ")[0], match["id"], match["text"])
-        for line in rule.body.split("\n")
-        if line.startswith("#") and (match := HEADING.match(line))
-    ]
-    if headings[:1] != [("#", rule.slug, rule.title)]:
+    _ = rule.front_matter
+    headings = {
+        level: [
+            (heading.get("id"), heading.get_text())
+            for heading in rule.article.find_all(f"h{level}")
+        ]
+        for level in (1, 2, 3)
+    }
+    title = rule.title.replace("`", "")
+    if headings[1] != [(rule.slug, title)]:
         problems.append(
             f"{rule.name}: begin with '# ... {{ #{rule.slug} }}': the rule as"
             " title, its slug as id."
         )
-    second_level = tuple(h[1:] for h in headings if h[0] == "##")
-    if second_level != HEADINGS:
+    if tuple(headings[2]) != HEADINGS:
         problems.append(
-            f"{rule.name}: its headings are {second_level}; every rule page"
-            f" has {HEADINGS}."
+            f"{rule.name}: its headings are {headings[2]}; every rule page has"
+            f" {HEADINGS}."
         )
-    third_level = [h[2].strip("`") for h in headings if h[0] == "###"]
-    if sorted(third_level) != sorted(matter.symptoms):
+    third_level = [text for _, text in headings[3]]
+    if third_level != rule.symptoms or not third_level:
         problems.append(
             f"{rule.name}: its headings below 'Symptom' are {third_level};"
-            f" they must be the symptoms of the front matter, in backticks:"
-            f" {matter.symptoms}."
+            " they must be exact texts, in backticks, at least one."
         )
-    paragraphs = [p for p in rule.body.split("\n\n") if p.strip()]
-    if " ".join(paragraphs[1].split()) != matter.description:
-        problems.append(
-            f"{rule.name}: the sentence below the title must be the"
-            " front matter's description, word for word."
-        )
-    titles = {other.path: other.title for other in rule.book.rules}
-    for text, path in LINK.findall(rule.body.partition("## See also")[2]):
-        title = titles.get(normpath(f"{rule.path}/../{path}"), text)
-        if " ".join(text.split()) != title:
+    titles = {other.address: other.title for other in rule.book.rules}
+    for link in rule.article.select("#see-also ~ ul a[href$='.md']"):
+        address = normpath(f"{rule.path}/../{link['href']}")
+        title = titles.get(f"{address.removesuffix('.md')}/", link.get_text())
+        if " ".join(link.get_text().split()) != title.replace("`", ""):
             problems.append(
-                f"{rule.name}: 'See also' calls {path} {text!r}; a rule is"
-                f" named by its title: {title!r}."
+                f"{rule.name}: 'See also' calls {link['href']}"
+                f" {link.get_text()!r}; a rule is named by its title:"
+                f" {title!r}."
             )
-    printed = "".join(
+    seen = [
         file.read_text("utf-8") for file in rule.files if file.suffix == ".out"
-    ) + "".join(_strings(rule.test))
-    for symptom in matter.symptoms:
-        if symptom not in printed:
+    ] + syntax.asserted(rule.test)
+    for symptom in rule.symptoms:
+        if not any(symptom in text for text in seen):
             problems.append(
-                f"{rule.name}: symptom {symptom!r}: no output and no test of"
-                " the rule has this text, so nobody may ever see it."
+                f"{rule.name}: symptom {symptom!r}: no output and no assertion"
+                " of the rule has this text, so nobody may ever see it."
             )
     included = {match["path"] for match in rule.includes}
     for file in rule.files:
@@ -303,17 +265,6 @@ def _rule_problems(rule: Rule) -> list[str]:
         if path not in included:
             problems.append(f"{rule.name}: does not show {path}.")
     return problems
-
-
-def _strings(file: Path) -> list[str]:
-    """All strings of a Python file, those in several parts put together."""
-    if not file.is_file():
-        return []
-    return [
-        node.value
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
 
 
 def program_problems(name: str, run: CompletedProcess[str]) -> list[str]:
@@ -364,6 +315,16 @@ def room_problems(book: Book) -> list[str]:
             for program in rule.programs
             if not program.with_suffix(".out").is_file()
         ]
+    problems += [
+        f"{program.relative_to(book.root)}: is the same as"
+        f" {program.with_stem('dont').name}. They differ in the rule's point."
+        for rule in book.rules
+        for program in rule.files
+        if program.stem == "do"
+        and program.suffix != ".out"
+        and (dont := program.with_stem("dont")).is_file()
+        and dont.read_bytes() == program.read_bytes()
+    ]
     pages = {rule.file for rule in book.rules}
     tests = {rule.test for rule in book.rules}
     rooms = {rule.room for rule in book.rules}
@@ -389,23 +350,42 @@ def room_problems(book: Book) -> list[str]:
     return problems
 
 
+# What may be skipped, and why. The page "How every example is proven" says it.
+MAY_SKIP = {
+    "tests/scaling/test_bound_the_thread_pool.py": "needs Linux's ulimit",
+    "tests/scaling/test_run_postgres_not_sqlite.py": "needs PostgreSQL",
+    "tests/site/conftest.py": "needs a browser",
+}
+
+
+def tests_problems(file: Path, root: Path) -> list[str]:
+    """Check that each test of a file runs, and can fail."""
+    name = file.relative_to(root).as_posix()
+    problems = [
+        f"{name}: {function}: there are two of that name, and Python runs only"
+        " the second. Give one another name."
+        for function in syntax.defined_twice(file)
+    ]
+    problems += [
+        f"{name}: {function}: asserts nothing, so it cannot fail."
+        for function in syntax.without_assertion(file)
+    ]
+    skips = syntax.skips(file)
+    if skips and name not in MAY_SKIP:
+        problems.append(
+            f"{name}: {', '.join(skips)}: what is skipped stands in MAY_SKIP in"
+            " tests/contract.py, with the reason that docs/about/index.md says."
+        )
+    return problems
+
+
 def built_problems(page: Page, site: Path) -> list[str]:
     """Check the built page: each block is a tested text, word for word."""
     problems = []
     soup = built(page, site)
-    allowed = [
-        text
-        for block in page.blocks
-        for text in (block.code, block.output)
-        if text is not None
-    ]
-    shown = [
-        block.get_text().rstrip("\n")
-        for block in soup.select("article div[class*=language-] code")
-        if not block.find_parent(class_="doc-signature")
-    ]
-    if shown != allowed:
-        strange = [text for text in shown if text not in allowed] or shown
+    shown = blocks_of(soup.select_one("article"))
+    if shown != page.blocks:
+        strange = [b for b in shown if b not in page.blocks] or shown
         problems.append(
             f"{page.name}: the built page shows blocks that are no tested file:"
             f" {strange}"

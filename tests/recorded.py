@@ -84,20 +84,20 @@ def edition(page: Page) -> str:
     )
 
 
-def proven(page: Page) -> str:
-    """In a line: what a rule was proven on, and by how much."""
+def reason(page: Page) -> str:
+    """Why a rule is one, and in a line where it holds and what proves it."""
     assert isinstance(page, Rule)
     tests = len(claims_of(page.test))
     return (
-        f"Proven on Prefect {version('prefect')} by"
-        f" [{tests} {'tests' if tests > 1 else 'test'}](#proof)."
+        f"{page.description}\n\n"
+        f"Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof)."
         f" Applies to {' and '.join(page.front_matter.applies_to)}."
         "\n{ .proven }"
     )
 
 
 def proof(page: Page) -> str:
-    """What proves a rule: Prefect's version, the claims, the test itself."""
+    """What proves a rule: the claims, and the test itself."""
     assert isinstance(page, Rule)
     test = page.test.relative_to(page.book.root).as_posix()
     claims = "\n".join(f"- {claim}" for claim in claims_of(page.test))
@@ -107,7 +107,7 @@ def proof(page: Page) -> str:
         else " It does not apply to Prefect Cloud."
     )
     return f"""\
-Proven on Prefect {version("prefect")} with an open-source server.{cloud}
+Proven with an open-source server.{cloud}
 
 {claims}
 
@@ -123,7 +123,7 @@ def claims_of(test: Path) -> list[str]:
     """The names of a file's test functions, as sentences, in file order."""
     names = [
         node.name
-        for node in ast.walk(ast.parse(test.read_text("utf-8")))
+        for node in ast.parse(test.read_text("utf-8")).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
     ]
@@ -141,7 +141,7 @@ def rules(page: Page) -> str:
     """The rules of the page's chapter, with their reasons."""
     (chapter,) = (c for c in page.book.chapters if c.index.path == page.path)
     return "\n".join(
-        f"- [{rule.title}]({rule.slug}.md)<br>{rule.front_matter.description}"
+        f"- [{rule.title}]({rule.slug}.md)<br>{rule.description}"
         for rule in chapter.rules
     )
 
@@ -171,7 +171,7 @@ def symptoms(page: Page) -> str:
         + "\n".join(
             f"- `{symptom}`<br>[{rule.title}]({rule.path})"
             for rule in chapter.rules
-            for symptom in rule.front_matter.symptoms
+            for symptom in rule.symptoms
         )
         for chapter in page.book.chapters
     )
@@ -233,7 +233,7 @@ PARTS = {
     make.__name__: make
     for make in (
         edition,
-        proven,
+        reason,
         proof,
         rules,
         chapters,
@@ -255,24 +255,35 @@ def checklist_to_paste(book: Book) -> str:
 
 
 def rules_as_data(book: Book) -> str:
-    """The rules as JSON, a list of objects in the order of the book."""
+    """The rules as JSON, in the order of the book, and what they ran on."""
     rules = [
         {
             "slug": rule.slug,
             "title": rule.title,
-            "description": rule.front_matter.description,
+            "description": rule.description,
             "chapter": rule.chapter,
-            "symptoms": rule.front_matter.symptoms,
+            "symptoms": rule.symptoms,
             "address": rule.address,
-            "tested": [version("prefect")],
         }
         for rule in book.rules
     ]
-    return json.dumps(rules, indent=1, ensure_ascii=False) + "\n"
+    data = {"prefect": version("prefect"), "rules": rules}
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-# Whole files that are recorded: one is shown in a block, one is published.
+def site_settings(book: Book) -> str:
+    """`mkdocs.yml`, its footer with the version that everything ran on."""
+    return re.sub(
+        r"(?<=ran on Prefect )[\w.]+(?=\.$)",
+        version("prefect"),
+        (book.root / "mkdocs.yml").read_text("utf-8"),
+        flags=re.MULTILINE,
+    )
+
+
+# Whole files that are recorded, in all or in part.
 FILES = {
+    "mkdocs.yml": site_settings,
     "snippets/checklist.md": checklist_to_paste,
     "docs/rules.json": rules_as_data,
 }

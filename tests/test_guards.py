@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import backend, contract, recorded
+from tests import contract, recorded
 from tests.book import ROOT, Book, BookError, Rule
+from tests.programs import run_program
 
 PAGE = "docs/resilience/retry-tasks-not-flows.md"
 ROOM = "snippets/resilience/retry_tasks_not_flows"
@@ -64,13 +65,13 @@ FAULTS_OF_A_PAGE = {
         PAGE,
         '```python title="dont.py"',
         "```",
-        f"{PAGE}: '```': write the fence as",
+        f"{PAGE}: the block of {ROOM}/dont.py: write its fence as",
     ),
     "a tilde fence": (
         PAGE,
         "The two programs differ",
         "~~~python\nprint()\n~~~\n\nThe two programs differ",
-        f"{PAGE}: '~~~python': write the fence as",
+        f"{PAGE}: the block .* is typed in",
     ),
     "raw code": (
         PAGE,
@@ -100,7 +101,7 @@ FAULTS_OF_A_PAGE = {
         PAGE,
         f"{ROOM}/dont.py",
         f"{ROOM}/dont.py:900:990",
-        f"{PAGE}: the block .* is typed in",
+        f"{PAGE}: includes {ROOM}/dont.py:900:990: the file has no such",
     ),
     "a space after an include": (
         PAGE,
@@ -108,17 +109,17 @@ FAULTS_OF_A_PAGE = {
         f"{INCLUDE_DONT} ",
         f"{PAGE}: the block .* is typed in",
     ),
-    "an output that is not marked": (
+    "an include outside of a block": (
         PAGE,
-        contract.OUTPUT_MARK,
-        "",
-        f"{PAGE}: the output {ROOM}/dont.out must stand below its program",
+        "The two programs differ",
+        f"{INCLUDE_DONT}\n\nThe two programs differ",
+        f"{PAGE}: includes {ROOM}/dont.py outside of a block",
     ),
     "the output of the other program": (
         PAGE,
         f"{ROOM}/dont.out",
         f"{ROOM}/do.out",
-        f"{PAGE}: the output {ROOM}/do.out follows another program",
+        f"{PAGE}: the output {ROOM}/do.out must stand below its program",
     ),
     "a file that no test runs": (
         PAGE,
@@ -130,7 +131,7 @@ FAULTS_OF_A_PAGE = {
         PAGE,
         "## Do { #do }",
         "## Do",
-        f"{PAGE}: '## Do': give the heading an id",
+        f"{PAGE}: 'Do': give the heading an id",
     ),
     "a heading of another name": (
         PAGE,
@@ -138,22 +139,22 @@ FAULTS_OF_A_PAGE = {
         "## Better { #do }",
         f"{PAGE}: its headings are",
     ),
-    "a reason that is not the description": (
-        PAGE,
-        "\n\nA flow retry runs",
-        "\n\nThe flow retry runs",
-        f"{PAGE}: the sentence below the title",
-    ),
     "a symptom that nothing prints": (
-        PAGE,
-        "- Received non-final",
-        "- Received no final",
-        f"{PAGE}: symptom .*: no output and no test",
-    ),
-    "a symptom that the page does not show": (
         PAGE,
         "### `Received non-final",
         "### `Received no final",
+        f"{PAGE}: symptom .*: no output and no assertion",
+    ),
+    "a symptom in a constant that nothing uses": (
+        TEST,
+        "    settles(lambda: message in log_messages(api, state), True)",
+        "    settles(lambda: bool(log_messages(api, state)), True)",
+        f"{PAGE}: symptom .*: no output and no assertion",
+    ),
+    "a symptom that is not in backticks": (
+        PAGE,
+        "run again...` {",
+        "run again... {",
         f"{PAGE}: its headings below 'Symptom' are",
     ),
     "a rule that is not called by its title": (
@@ -201,10 +202,9 @@ def test_a_fault_in_a_page_is_found(fault: str, copy: Path) -> None:
     ("old", "new", "message"),
     [
         ("applies_to:", "aplies_to:", "aplies_to: Extra inputs"),
-        ("symptoms:\n  - ", "symptoms: []\nx: ", "symptoms: List should have"),
         ("[open source, Cloud]", "[everything]", "applies_to.0: Input should"),
     ],
-    ids=["a misspelled key", "no symptom", "an unknown value"],
+    ids=["a misspelled key", "an unknown value"],
 )
 def test_a_fault_in_the_front_matter_is_found(
     old: str, new: str, message: str, copy: Path
@@ -261,37 +261,69 @@ def test_an_unknown_recorded_part_is_found(copy: Path) -> None:
         recorded.with_recorded_parts(page)
 
 
-def test_a_program_that_prints_something_else_is_found(copy: Path) -> None:
-    program = copy / ROOM / "do.py"
-    replace(program, "Charges", "Fees")
-    run = backend.run_program(program, copy)
-    found = contract.recorded_problems(
-        program.with_suffix(".out"), run.stdout, copy
-    )
-    assert f"{ROOM}/do.out: is not what it must be" in found[0]
-    assert "-Charges for order-7: 1\n+Fees for order-7: 1" in found[0]
+def test_a_file_that_only_a_comment_or_an_idle_constant_names_is_found(
+    copy: Path,
+) -> None:
+    replace(copy / PAGE, INCLUDE_DONT, f'--8<-- "{ROOM}/charges.csv"')
+    (copy / ROOM / "charges.csv").write_text("order-7,12.50")
+    test = copy / TEST
+    text = test.read_text("utf-8")
+    expected = f"{PAGE}: includes {ROOM}/charges.csv, which no test runs"
+    for mention in (
+        "# charges.csv\n",
+        'def test_x():\n    """Of charges.csv."""\n    assert 1\n',
+        'FILE = "charges.csv"\n',
+    ):
+        test.write_text(text + mention)
+        assert expected in "\n".join(problems_of(copy))
+    test.write_text(text + 'FILE = "charges.csv"\nprint(FILE)\n')
+    assert expected not in "\n".join(problems_of(copy))
 
 
-def test_a_changed_character_in_an_output_is_found(copy: Path) -> None:
-    output = copy / ROOM / "do.out"
-    printed = output.read_text()
-    replace(output, "1", "2")
-    (found,) = contract.recorded_problems(output, printed, copy)
-    assert f"{ROOM}/do.out: is not what it must be" in found
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("def test_twice(): assert 1\n" * 2, "test_twice: there are two"),
+        ("def test_x(): print('it ran')\n", "test_x: asserts nothing"),
+        ("def test_x(): pytest.skip(); assert 1\n", "skip: what is skipped"),
+        ("@pytest.mark.xfail\ndef test_x(): assert 1\n", "xfail: what is"),
+    ],
+)
+def test_a_test_that_proves_nothing_is_found(
+    fault: str, message: str, tmp_path: Path
+) -> None:
+    test = tmp_path / "test_new.py"
+    test.write_text(fault)
+    (found,) = contract.tests_problems(test, tmp_path)
+    assert f"test_new.py: {message}" in found
 
 
-def test_a_deprecated_call_of_prefect_is_found(copy: Path) -> None:
-    program = copy / ROOM / "do.py"
-    replace(
-        program,
-        "charges = []",
+def test_two_programs_with_the_same_text_are_found(copy: Path) -> None:
+    shutil.copy(copy / ROOM / "dont.py", copy / ROOM / "do.py")
+    found = "\n".join(contract.room_problems(Book(copy)))
+    assert f"{ROOM}/do.py: is the same as dont.py" in found
+
+
+def test_a_program_that_prints_something_else_is_found(tmp_path: Path) -> None:
+    program = tmp_path / "do.py"
+    program.write_text("print('Fees: 1')")
+    output = tmp_path / "do.out"
+    output.write_text("Charges: 1\n")
+    run = run_program(program, tmp_path)
+    (found,) = contract.recorded_problems(output, run.stdout, tmp_path)
+    assert "do.out: is not what it must be" in found
+    assert "-Charges: 1\n+Fees: 1" in found
+
+
+def test_a_deprecated_call_of_prefect_is_found(tmp_path: Path) -> None:
+    program = tmp_path / "do.py"
+    program.write_text(
         "from prefect.flow_engine import send_heartbeats_sync\n"
         "send_heartbeats_sync(None)\n"
-        "charges = []",
     )
-    run = backend.run_program(program, copy)
-    (found,) = contract.program_problems(f"{ROOM}/do.py", run)
-    assert f"{ROOM}/do.py: uses what Prefect deprecates" in found
+    run = run_program(program, tmp_path)
+    (found,) = contract.program_problems("do.py", run)
+    assert "do.py: uses what Prefect deprecates" in found
 
 
 @pytest.mark.xdist_group("site")

@@ -41,9 +41,10 @@ def test_results_pass_into_a_harness_and_out_of_it_again(dont):
 
 
 def test_a_storage_of_its_own_gives_each_test_its_own_price(do):
-    for test in (do.test_regular_price, do.test_sale_price):
-        with do.new_storage():
-            test()
+    with do.new_storage():
+        do.test_regular_price()
+    with do.new_storage():
+        do.test_sale_price()
 
 
 def test_the_fixture_in_conftest_isolates_the_tests_of_a_suite(
