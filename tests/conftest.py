@@ -68,12 +68,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Narrow the run to the rules that were asked for, if any were."""
-    names = config.option.rule
+    names = config.option.rule or None
     if config.option.changed and not names:
         names = selection.changed_rules(BOOK)
-    config.rules = selection.rules_called(names, BOOK) if names else None
-    if config.rules:
-        config.option.keyword = selection.keywords(config.rules)
+    config.rules = None if names is None else selection.called(names, BOOK)
+    if config.rules is not None:
+        config.option.keyword = selection.keywords(config.rules, BOOK)
 
 
 def pytest_ignore_collect(

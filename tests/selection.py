@@ -10,11 +10,11 @@ import pytest
 
 from tests.book import Book, Rule
 
-# Files of the suite that look at each rule, or at the lists that name it.
-FOR_EACH_RULE = ("test_pages.py", "test_examples.py")
+# Files of the suite that look at each rule, or at what holds for all.
+FOR_EACH_RULE = ("test_pages.py", "test_examples.py", "test_setup.py")
 
 
-def rules_called(names: list[str], book: Book) -> list[Rule]:
+def called(names: list[str], book: Book) -> list[Rule]:
     """Find rules by their slugs, or stop and say which slugs are near."""
     by_slug = {rule.slug: rule for rule in book.rules}
     for name in set(names) - set(by_slug):
@@ -60,16 +60,21 @@ def changed_rules(book: Book) -> list[str] | None:
             for rule in book.rules
             if path in (rule.file, rule.test) or rule.room in path.parents
         ]
-        if not rules and not file.endswith((".md", ".txt", ".json")):
+        if not rules and not file.startswith(("docs/", "snippets/")):
             return None
         found.update(rule.slug for rule in rules)
     return sorted(found)
 
 
-def keywords(rules: list[Rule]) -> str:
-    """What pytest's `-k` takes to select the tests of these rules."""
+def keywords(rules: list[Rule], book: Book) -> str:
+    """What pytest's `-k` takes to select the tests of these rules.
+
+    The pages that are not a rule's come with them, because most hold lists of
+    rules, and so do the files that are recorded from all rules.
+    """
     names = [name for rule in rules for name in (rule.slug, rule.room.name)]
-    return " or ".join([*names, "list", "rooms"])
+    names += [page.name for page in book.pages if not isinstance(page, Rule)]
+    return " or ".join([*names, "recorded_file", "rooms", "linted"])
 
 
 def concerns(file: Path, rules: list[Rule]) -> bool:
