@@ -179,3 +179,16 @@ def test_the_github_workflow_is_sound(linter):
 def test_the_code_is_linted_and_formatted():
     for command in (["check"], ["format", "--check"]):
         subprocess.run([TOOLS / "ruff", *command, ROOT], check=True)
+
+
+def test_what_reading_takes_is_pinned_as_what_proving_takes():
+    pin = re.compile(r"^([\w.-]+)(?:\[[\w, -]+\])?(==.*?) *\\$", re.M)
+    lock, read = (
+        set(pin.findall((ROOT / name).read_text("utf-8")))
+        for name in ("requirements.txt", "requirements-read.txt")
+    )
+    lines = (ROOT / "requirements.in").read_text("utf-8")
+    site = lines.partition("# The site.")[2].partition("# The proof.")[0]
+    asked = {*re.findall(r"^[\w-]+", site, re.M), "prefect", "ruff"}
+    lost = {*(read - lock), *(asked - {name for name, _ in read})}
+    assert not lost, f"requirements-read.txt: {lost}. Run `make lock`."

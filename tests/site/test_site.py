@@ -17,7 +17,6 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, expect
 
-from overrides import style
 from tests import contract
 from tests.book import ROOT, Book
 from tests.site import web
@@ -131,53 +130,6 @@ def test_the_checklist_prints_on_two_pages_at_most(
 ) -> None:
     pdf = visit("checklist/", 1440).pdf(format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
-
-
-def test_the_style_sheet_and_the_script_hold_what_the_pages_use(
-    site: Path, record: Callable[[Path, str], None]
-) -> None:
-    pages = [html.read_text("utf-8") for html in site.rglob("*.html")]
-    own = {
-        kind: (ROOT / f"overrides/site.{kind}").read_text("utf-8")
-        for kind in ("css", "js")
-    }
-    foreign = (site / "assets/_mkdocstrings.css").read_text("utf-8")
-    sheet = style.stylesheet(pages, own["css"], foreign)
-    record(ROOT / "docs/assets/script.js", style.script(own["js"]))
-    record(ROOT / "docs/assets/style.css", sheet)
-
-
-# What a first visit may cost, in bytes compressed with gzip.
-BUDGETS = {
-    "home": 60_000,
-    "chapter": 58_000,
-    "rule": 60_000,
-    "list": 60_000,
-    "reference": 70_000,
-}
-
-
-@pytest.mark.parametrize("kind", web.KINDS)
-def test_a_first_visit_stays_within_its_budget(
-    kind: str, browser: Browser, address: str
-) -> None:
-    _, weight = web.weigh(browser, address + web.KINDS[kind])
-    assert weight <= BUDGETS[kind]
-
-
-def test_the_search_is_loaded_when_it_is_first_used(
-    visit: Callable[..., Page],
-) -> None:
-    asked: list[str] = []
-    view = visit("checklist/", 1440)
-    view.on("request", lambda request: asked.append(request.url))
-    view.reload(wait_until="networkidle")
-    assert not [url for url in asked if "search" in url]
-
-    view.keyboard.press("/")
-    view.keyboard.type("retry tasks")
-    first = view.locator(".md-search-result__item > a").first
-    expect(first).to_contain_text("Retry tasks, not flows")
 
 
 def test_each_inline_script_is_allowed_by_the_policy(site: Path) -> None:

@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urljoin, urlsplit
 
+from bs4 import BeautifulSoup, SoupStrainer
 from playwright.sync_api import Browser, Request, sync_playwright
 
 # A page of each kind, by its address.
@@ -102,17 +104,50 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def weigh(browser: Browser, url: str) -> tuple[int, int]:
-    """Load a page as a first visit does.
+@cache
+def _compressed(file: Path) -> int:
+    return len(gzip.compress(file.read_bytes(), mtime=0))
+
+
+def parts(html: Path, site: Path) -> dict[str, int]:
+    """Weigh a built page: what a browser loads with it, before any act.
+
+    Material's script is among it, which loads with the first act; a picture
+    that loads when it comes into view is not.
 
     Returns:
-        How many requests it makes, and how many bytes of bodies it receives,
-        compressed with gzip.
+        The bytes of each part, compressed with gzip, by its path.
+    """
+    page = "/" + html.relative_to(site).as_posix().removesuffix("index.html")
+    tags = BeautifulSoup(
+        html.read_text("utf-8"),
+        "html.parser",
+        parse_only=SoupStrainer(["link", "script", "img"]),
+    ).select(
+        "link:is([rel=stylesheet], [rel=icon]), script[src],"
+        " img:not([loading=lazy])"
+    )
+    paths = {urljoin(page, tag.get("href") or tag["src"]) for tag in tags}
+    files = {path: site / path.lstrip("/") for path in paths} | {page: html}
+    return {path: _compressed(file) for path, file in files.items()}
+
+
+def weigh(browser: Browser, url: str) -> Iterator[dict[str, int]]:
+    """Load a page as a first visit does, and then move the pointer.
+
+    Yields:
+        The bytes of each body received so far, compressed with gzip, by its
+        path: once before the reader's first act, and once after it.
     """
     requests: list[Request] = []
     with browser.new_context() as context:
         page = context.new_page()
         page.on("requestfinished", lambda request: requests.append(request))
         page.goto(url, wait_until="networkidle")
-        sizes = [request.sizes()["responseBodySize"] for request in requests]
-    return len(sizes), sum(sizes)
+        for _ in range(2):
+            yield {
+                urlsplit(request.url).path: request.sizes()["responseBodySize"]
+                for request in requests
+            }
+            page.mouse.move(100, 100)
+            page.wait_for_timeout(1000)

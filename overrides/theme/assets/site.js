@@ -1,4 +1,4 @@
-// `make record` puts this behind the theme's script in docs/assets/script.js.
+// What the theme leaves to us.
 
 // What is pasted into the search is an error message: its signs are no search operators.
 document.addEventListener("paste", (event) => {
@@ -63,14 +63,20 @@ function anchor(title, url) {
   return link.outerHTML;
 }
 
-// What the theme leaves without a name, or out of reach of the keyboard.
-for (const nav of document.querySelectorAll(".md-nav[aria-labelledby]")) {
-  nav.ariaLabel = nav.closest(".md-nav__item").querySelector(".md-nav__link").textContent.trim();
-  nav.removeAttribute("aria-labelledby");
-}
-for (const box of document.querySelectorAll(".task-list-item input"))
-  box.ariaLabel = box.closest("li").textContent.trim();
-addEventListener("load", () => {
-  for (const box of document.querySelectorAll(".md-typeset__scrollwrap, .md-typeset pre > code"))
-    new ResizeObserver(() => (box.tabIndex = box.scrollWidth > box.clientWidth ? 0 : -1)).observe(box);
+// What the theme leaves without a name, or out of reach of the keyboard. Material's script adds more of both, and
+// early.js sends the event again when it has.
+const reach = new ResizeObserver((boxes) => {
+  for (const { target } of boxes) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+});
+
+addEventListener("DOMContentLoaded", () => {
+  for (const nav of document.querySelectorAll(".md-nav[aria-labelledby]")) {
+    nav.ariaLabel = nav.closest(".md-nav__item").querySelector(".md-nav__link").textContent.trim();
+    nav.removeAttribute("aria-labelledby");
+  }
+  for (const bar of document.querySelectorAll(".md-code__nav")) bar.role = "presentation";
+  for (const box of document.querySelectorAll(".task-list-item input"))
+    box.ariaLabel = box.closest("li").textContent.trim();
+  for (const box of document.querySelectorAll(".md-typeset :is(pre > code, table, .md-typeset__scrollwrap)"))
+    reach.observe(box);
 });

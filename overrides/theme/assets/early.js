@@ -1,0 +1,78 @@
+// A page is read without Material's script, so that script waits for the reader's first act, and its search for the
+// first search. This file runs behind the header: it does what cannot wait, and hands over what happened meanwhile.
+{
+  const field = document.querySelector(".md-search__input");
+  const searching = /[?&][hq]=/.test(location.search); // a search, or the words of one to mark
+  document.documentElement.classList.replace("no-js", "js");
+
+  // The index of the search and its worker come when the search is first used.
+  const used = new Promise((resolve) => {
+    field.addEventListener("focus", resolve);
+    if (searching) resolve();
+  });
+
+  window.XMLHttpRequest = class extends XMLHttpRequest {
+    open(method, address) {
+      super.open(method, address);
+      this.ready = address.endsWith("search_index.json") && used;
+    }
+
+    async send() {
+      await this.ready;
+      super.send();
+    }
+  };
+
+  const RealWorker = Worker;
+  window.Worker = class extends EventTarget {
+    constructor(address) {
+      super();
+      this.real = used.then(() => {
+        const worker = new RealWorker(address);
+        worker.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+        return worker;
+      });
+    }
+
+    async postMessage(message) {
+      (await this.real).postMessage(message);
+    }
+  };
+
+  const parsed = new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
+  const missed = [];
+
+  // Focus cannot wait: what is typed next belongs into the field, and a phone shows its keyboard only in answer to a tap.
+  function keep(event) {
+    const opens = ["f", "s", "/"].includes(event.key) && !event.ctrlKey && !event.metaKey;
+    if (!opens || event.target.closest("input")) return missed.push(event);
+    event.preventDefault();
+    field.focus();
+  }
+  document.querySelector(".md-header__button[for=__search]").addEventListener("click", () => field.focus());
+  for (const type of ["change", "keydown"]) addEventListener(type, keep, true);
+
+  async function start() {
+    if (start.called) return;
+    start.called = true;
+    await parsed;
+    const script = document.createElement("script");
+    script.src = document.querySelector("script[type='text/plain']").src; // made so in main.html
+    script.onload = () => {
+      for (const type of ["change", "keydown"]) removeEventListener(type, keep, true);
+      document.dispatchEvent(new Event("DOMContentLoaded", { bubbles: true })); // what Material waits for
+      for (const event of missed) event.target.dispatchEvent(new event.constructor(event.type, event));
+    };
+    document.body.append(script);
+  }
+  for (const act of ["focusin", "keydown", "pointerdown", "pointermove", "scroll"])
+    addEventListener(act, start, { capture: true, once: true });
+  if (searching || location.hash) start();
+  // For readers whose aids send no events. By then the page is drawn, and nothing of it waits for the script.
+  addEventListener("load", () => setTimeout(start, 10_000));
+
+  // The scheme and the toggle that Material's script would show on a first visit.
+  if (!__md_get("__palette") && matchMedia("(prefers-color-scheme: dark)").matches)
+    document.body.dataset.mdColorScheme = "slate";
+  document.querySelector(`input[data-md-color-scheme=${document.body.dataset.mdColorScheme}] + label`).hidden = false;
+}

@@ -1,0 +1,238 @@
+"""What the theme costs a reader, and what a reader gets for it and when."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from overrides import style
+from tests.book import ROOT, Book
+from tests.site import web
+
+pytestmark = pytest.mark.xdist_group("theme")
+MATERIAL = "**/assets/javascripts/bundle.*.js"
+RULE = "resilience/retry-tasks-not-flows/"
+
+
+def test_the_style_sheet_holds_what_the_pages_use(
+    site: Path, record: Callable[[Path, str], None]
+) -> None:
+    pages = [html.read_text("utf-8") for html in site.rglob("*.html")]
+    own = (ROOT / "overrides/site.css").read_text("utf-8")
+    foreign = (site / "assets/_mkdocstrings.css").read_text("utf-8")
+    sheet = style.stylesheet(pages, own, foreign)
+    record(ROOT / "docs/assets/style.css", sheet)
+
+
+# What a page may cost, in bytes compressed with gzip.
+VIEW = 30_000  # before the reader's first act
+VISIT = 64_000  # and with it
+RULES = 60_000  # the same, for half of the rules
+REFERENCE = 70_000  # one page holds all of it
+
+
+def test_each_page_stays_within_its_budget(book: Book, site: Path) -> None:
+    pages = {
+        str(html.relative_to(site)): web.parts(html, site)
+        for html in site.rglob("*.html")
+    }
+    reference = pages.pop("reference/index.html")
+    budgets = [("reference/index.html", reference, REFERENCE)]
+    for name, parts in pages.items():
+        budgets.append((name, parts, VISIT))
+        view = {path: n for path, n in parts.items() if "/bundle." not in path}
+        budgets.append((f"{name} before an act", view, VIEW))
+    rules = [pages[f"{rule.address}index.html"] for rule in book.rules]
+    total = statistics.median_low(sum(parts.values()) for parts in rules)
+    median = next(parts for parts in rules if sum(parts.values()) == total)
+    budgets.append(("the median rule", median, RULES))
+    heavy = [
+        f"{name}: {sum(parts.values())} bytes, at most {budget}:"
+        + "".join(
+            f"\n    {size:6} {path}"
+            for path, size in sorted(parts.items(), key=lambda part: -part[1])
+        )
+        for name, parts, budget in budgets
+        if sum(parts.values()) > budget
+    ]
+    assert not heavy, "\n".join(heavy)
+
+
+@pytest.mark.parametrize("kind", web.KINDS)
+def test_a_browser_receives_what_was_weighed(
+    kind: str, browser: Browser, site: Path, address: str
+) -> None:
+    path = web.KINDS[kind]
+    parts = web.parts(site / path / "index.html", site)
+    view, visit = web.weigh(browser, address + path)
+    assert visit == parts
+    (late,) = visit.keys() - view.keys()
+    assert "/bundle." in late
+
+
+@contextmanager
+def before_material(view: Page) -> Iterator[None]:
+    """Let the reader act while Material's script is still on its way."""
+    waiting: list[Route] = []
+    view.route(MATERIAL, lambda route: waiting.append(route))
+    with view.expect_request(MATERIAL):
+        yield
+    while not waiting:
+        view.wait_for_timeout(10)
+    waiting.pop().continue_()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda view: view.mouse.move(200, 200),
+        lambda view: view.mouse.wheel(0, 100),
+        lambda view: view.keyboard.press("Tab"),
+        lambda view: view.clock.run_for(11_000),
+    ],
+    ids=["pointer", "scroll", "key", "time"],
+)
+def test_material_waits_for_the_first_act(
+    act: Callable[[Page], None], visit: Callable[..., Page]
+) -> None:
+    view = visit("changes/", 1440)
+    asked: list[str] = []
+    view.on("request", lambda request: asked.append(request.url))
+    view.clock.install()
+    view.reload(wait_until="networkidle")
+    assert asked and not [url for url in asked if "javascripts" in url]
+    with view.expect_request(MATERIAL):
+        act(view)
+    expect(view.locator(".md-nav__link--active").first).to_be_attached()
+
+
+def test_the_search_is_loaded_when_it_is_first_used(
+    visit: Callable[..., Page],
+) -> None:
+    asked: list[str] = []
+    view = visit(RULE, 1440)
+    view.on("request", lambda request: asked.append(request.url))
+    view.reload()
+    view.mouse.move(200, 200)
+    expect(view.locator(".md-code__nav").first).to_be_attached()
+    view.wait_for_load_state("networkidle")
+    assert not [url for url in asked if "search" in url]
+    with view.expect_request("**/search_index.json"):
+        view.locator(".md-search__input").click()
+
+
+def finds(view: Page, words: str = "retry tasks") -> None:
+    view.keyboard.type(words)
+    first = view.locator(".md-search-result__item > a").first
+    expect(first).to_contain_text("Retry tasks, not flows")
+    expect(first).to_be_visible()
+
+
+def test_a_slash_as_the_first_act_searches(visit: Callable[..., Page]) -> None:
+    view = visit("changes/", 1440)
+    with before_material(view):
+        view.keyboard.press("/")
+        view.keyboard.type("retry ")
+    finds(view, "tasks")
+    expect(view.locator(".md-search__input")).to_have_value("retry tasks")
+
+
+@pytest.mark.parametrize(
+    ("width", "sign"),
+    [(1440, ".md-search__input"), (390, ".md-header__button[for=__search]")],
+)
+def test_a_click_on_the_search_as_the_first_act_searches(
+    width: int, sign: str, visit: Callable[..., Page]
+) -> None:
+    view = visit("changes/", width)
+    with before_material(view):
+        view.locator(sign).click()
+    finds(view)
+
+
+def test_a_search_in_the_address_starts_at_once(
+    visit: Callable[..., Page],
+) -> None:
+    view = visit("changes/?q=retry+tasks", 1440)
+    finds(view, "")
+    view = visit(f"{RULE}?h=retry", 1440)
+    expect(view.locator("article mark").first).to_be_attached()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_first_visit_has_the_readers_scheme_and_its_toggle(
+    scheme: str, visit: Callable[..., Page]
+) -> None:
+    other = {"light": "dark", "dark": "light"}[scheme]
+    body = visit("changes/", 1440, scheme).locator("body")
+    schemes = {"light": "default", "dark": "slate"}
+    expect(body).to_have_attribute("data-md-color-scheme", schemes[scheme])
+    with before_material(body.page):
+        body.page.get_by_title(f"Switch to {other} mode").click()
+    expect(body).to_have_attribute("data-md-color-scheme", schemes[other])
+    body.page.get_by_title(f"Switch to {scheme} mode").click()
+    expect(body).to_have_attribute("data-md-color-scheme", schemes[scheme])
+
+
+def test_the_drawer_opens_as_the_first_act_and_stays(
+    visit: Callable[..., Page],
+) -> None:
+    view = visit(RULE, 390)
+    with before_material(view):
+        view.locator("[for=__drawer].md-header__button").click()
+    expect(view.locator(".md-sidebar--primary")).to_be_in_viewport()
+    view.wait_for_timeout(300)
+    expect(view.locator(".md-sidebar--primary")).to_be_in_viewport()
+
+
+def test_a_key_as_the_first_act_turns_the_page(
+    visit: Callable[..., Page],
+) -> None:
+    view = visit(RULE, 1440)
+    with before_material(view):
+        view.keyboard.press("n")
+    view.wait_for_url("**/back-off-with-jitter/")
+
+
+def test_the_first_click_on_a_copy_button_copies(
+    visit: Callable[..., Page],
+) -> None:
+    view = visit(RULE, 1440)
+    view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    program = view.locator("article pre").first
+    program.hover()
+    program.get_by_role("button").click()
+    expect(view.locator(".md-dialog")).to_contain_text("Copied")
+    copied = view.evaluate("() => navigator.clipboard.readText()")
+    assert copied == program.locator("code").inner_text().rstrip()
+
+
+def test_the_first_click_on_a_link_sign_offers_the_link(
+    visit: Callable[..., Page],
+) -> None:
+    view = visit(RULE, 1440)
+    with before_material(view):
+        view.locator("h1 > .headerlink").click()
+    expect(view.get_by_role("button", name="Copy the address")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", [*web.KINDS.values(), "about/the-article/"])
+def test_nothing_moves_when_material_starts(
+    path: str, width: int, visit: Callable[..., Page]
+) -> None:
+    places = """() => [...document.querySelectorAll(
+            "h1, h2, h3, article > *, footer, .md-search__form, .md-nav__item"
+        )].map(e => [e.textContent.slice(0, 40).trim(),
+            Math.round(e.getBoundingClientRect().top)].join())"""
+    view = visit(path, width)
+    before = view.evaluate(places)
+    with view.expect_request(MATERIAL):
+        view.mouse.move(0, 400)
+    view.wait_for_timeout(500)
+    assert view.evaluate(places) == before
