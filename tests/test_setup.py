@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from tests import backend
 from tests.book import ROOT
 from tests.observe import settles
 
@@ -133,30 +129,6 @@ def test_readmes_blocks_are_ones_that_pytest_runs():
     fences = re.findall(r"^```(.+)$", (ROOT / "README.md").read_text(), re.M)
     # pytest-codeblocks passes over a fence with a title without a word.
     assert set(fences) == {"console", "sh", "text"}
-
-
-@pytest.mark.xdist_group("site")
-def test_serve_reloads_when_a_program_changes(tmp_path):
-    for name in ("docs", "snippets", "tests", "overrides"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
-    output = tmp_path / "snippets/resilience/retry_tasks_not_flows/dont.out"
-    port = backend.free_port()
-    page = f"http://127.0.0.1:{port}/resilience/retry-tasks-not-flows/"
-    with backend.serve(
-        [str(TOOLS / "mkdocs"), "serve", "--dev-addr", f"127.0.0.1:{port}"],
-        page,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"SITE_URL": f"http://127.0.0.1:{port}/"},
-    ):
-        output.write_text("Charges for order-7: 99\n")
-        settles(
-            lambda: "order-7: 99" in httpx.get(page, timeout=60).text,
-            True,
-            seconds=60,
-        )
 
 
 @pytest.mark.parametrize(

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests import contract
 from tests.book import ROOT
 from tests.site import web
+from tests.test_guards import copy  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as it is published: strict, without one warning."""
-    folder = tmp_path_factory.mktemp("site")
-    build = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mkdocs",
-            "build",
-            "--strict",
-            f"--site-dir={folder}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert build.returncode == 0 and "WARNING" not in build.stderr, build.stderr
+def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The site as it is published, without one warning.
+
+    The first worker that needs it builds it, for all workers of the run.
+    """
+    home = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        home = home.parent
+    folder, fault = home / "site", home / "site.fault"
+    with (home / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not fault.exists():
+            build = web.build(ROOT, folder, publish="true")
+            sound = build.returncode == 0 and "WARNING" not in build.stderr
+            fault.write_text("" if sound else f"no site: {build.stderr}")
+    contract.report(fault.read_text().splitlines())
     return folder
 
 
@@ -59,40 +59,54 @@ def browser() -> Iterator[Browser]:
         pytest.skip(str(error))
 
 
-@pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Open pages of the site in the browser, at a width, in a scheme.
+@pytest.fixture(scope="module")
+def window(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
+    """One window, because a new one costs more than a visit, and its faults.
 
-    Afterwards it fails if a page asked another host, if a script raised, or if
-    the Content-Security-Policy refused something.
+    A fault: a page asked another host, a script raised, or the
+    Content-Security-Policy refused something.
     """
-    context = browser.new_context()
-    view = context.new_page()
     faults: list[str] = []
-    view.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(address)
-            else faults.append(f"asked another host: {request.url}")
-        ),
-    )
-    view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
-    view.on(
-        "console",
-        lambda message: (
-            faults.append(message.text)
-            if "Content Security Policy" in message.text
-            else None
-        ),
-    )
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith(address)
+                else faults.append(f"asked another host: {request.url}")
+            ),
+        )
+        view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
+        view.on(
+            "console",
+            lambda message: (
+                faults.append(message.text)
+                if "Content Security Policy" in message.text
+                else None
+            ),
+        )
+        yield view, faults
 
-    def open_page(path: str, width: int, scheme: str = "light") -> Page:
+
+@pytest.fixture
+def visit(
+    window: tuple[Page, list[str]], address: str
+) -> Iterator[Callable[..., Page]]:
+    """Open pages of the site at a width, as someone who was never here.
+
+    Afterwards it fails if the window has seen a fault.
+    """
+    view, faults = window
+    faults.clear()
+
+    def open_page(path: str, width: int) -> Page:
         view.set_viewport_size({"width": width, "height": 900})
-        view.emulate_media(color_scheme=scheme)
+        view.emulate_media(reduced_motion="no-preference")
         view.goto(address + path)
         return view
 
     yield open_page
-    context.close()
+    view.evaluate("localStorage.clear(), sessionStorage.clear()")
+    view.context.clear_permissions()
     assert faults == []

@@ -1,4 +1,4 @@
-"""The site is for everyone: axe-core, keyboard, reading without scripts.
+"""The site is for everyone: axe-core, widths, keyboard, without scripts.
 
 axe-core also looks at the order of headings and at the texts of pictures.
 """
@@ -6,23 +6,57 @@ axe-core also looks at the order of headings and at the texts of pictures.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
+from bs4 import Tag
 from playwright.sync_api import Browser, Page, expect
 
+from tests import contract
 from tests.book import ROOT, Book
+from tests.site import web
 
-# Not with the other tests of the site: the two groups run side by side.
+# Not with the other tests of the site: the groups run side by side.
 pytestmark = pytest.mark.xdist_group("access")
-PAGES = {page.name: page for page in Book(ROOT).pages}
+PAGES = {page.name: page.address for page in Book(ROOT).pages}
+PAGES["404.html"] = "404.html"
+# Examined wide and dark too: together they show all that any page shows.
+ALL_STATES = {
+    "404.html",
+    "docs/about/index.md",
+    "docs/checklist.md",
+    "docs/decisions.md",
+    "docs/index.md",
+    "docs/monitoring/publish-artifacts.md",
+    "docs/reference/index.md",
+    "docs/resilience/index.md",
+    "docs/scaling/create-limits-before-you-use-them.md",
+    "docs/scaling/switch-servers-with-profiles.md",
+    "docs/secrets/keep-secrets-out-of-results.md",
+    "docs/secrets/reference-secrets-in-job-variables.md",
+    "docs/symptoms.md",
+    "docs/version-control/ignore-local-state.md",
+    "docs/version-control/version-your-deployments.md",
+}
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(name: str, visit: Callable[..., Page]) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xdist_group(str(number % 2)))
+        for number, name in enumerate(PAGES)
+    ],
+)
+def test_everyone_can_read_the_page(
+    name: str, visit: Callable[..., Page]
+) -> None:
     found: list[str] = []
-    view = visit(PAGES[name].address, 390)
+    view = visit(PAGES[name], 390)
     view.emulate_media(reduced_motion="reduce")
+    view.mouse.move(9, 9)
+    to_dark = view.get_by_title("Switch to dark mode")
+    expect(to_dark).to_be_visible()  # so the theme's script has run
     view.evaluate(AXE_SCRIPT)
 
     def look(seen: str, options: dict[str, list[str]]) -> None:
@@ -36,21 +70,72 @@ def test_axe_finds_nothing(name: str, visit: Callable[..., Page]) -> None:
             for node in rule["nodes"]
         )
 
+    def measure(width: int) -> None:
+        wide = view.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            found.append(f"{wide} pixels wide at {width}")
+
     # A dark page differs in its colours only.
     every_rule = {"resultTypes": ["violations"]}
     colours = every_rule | {"runOnly": ["color-contrast", "link-in-text-block"]}
+    measure(390)
     look("390 light", every_rule)
-    view.get_by_title("Switch to dark mode").click()
-    expect(view.locator("body[data-md-color-scheme=slate]")).to_be_visible()
-    look("390 dark", colours)
+    if name in ALL_STATES:
+        to_dark.click()
+        expect(view.locator("body[data-md-color-scheme=slate]")).to_be_visible()
+        look("390 dark", colours)
     # Wider and not narrower: the theme takes a moment to find out which
     # programs scroll now, and the keyboard must reach those.
     view.set_viewport_size({"width": 1440, "height": 900})
-    look("1440 dark", colours)
-    view.get_by_title("Switch to light mode").click()
-    expect(view.locator("body[data-md-color-scheme=default]")).to_be_visible()
-    look("1440 light", every_rule)
-    assert not found, "\n".join(found)
+    measure(1440)
+    if name in ALL_STATES:
+        look("1440 dark", colours)
+        view.get_by_title("Switch to light mode").click()
+        light = view.locator("body[data-md-color-scheme=default]")
+        expect(light).to_be_visible()
+        look("1440 light", every_rule)
+    cut = view.evaluate(
+        """() => {
+            document.querySelectorAll("details").forEach(d => d.open = true);
+            return [...document.querySelectorAll("article pre code")]
+                .filter(code => code.scrollWidth > code.clientWidth)
+                .map(code => code.innerText.slice(0, 60));
+        }"""
+    )
+    found.extend(f"code needs scrolling at 1440 pixels: {code}" for code in cut)
+    assert not found, "\n".join([name, *found])
+
+
+def kinds(html: Path) -> set[str]:
+    """What a colour can depend on: elements and classes, with the parents'."""
+
+    def names(tag: Tag) -> list[str]:
+        return [f"{tag.name}.{c}" for c in tag.get("class") or [""]]
+
+    return {
+        f"{outer} > {inner}"
+        for tag in web.soup(html).select("article *")
+        for outer in names(tag.parent)
+        for inner in names(tag)
+    }
+
+
+def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(
+    site: Path,
+) -> None:
+    shown = {
+        name: kinds(site / address / "index.html")
+        for name, address in PAGES.items()
+        if name != "404.html"
+    }
+    examined = set().union(*(shown.get(name, set()) for name in ALL_STATES))
+    unseen = [
+        f"{name}: never examined in the dark: {sorted(found - examined)}."
+        " Add the page to ALL_STATES in tests/site/test_access.py."
+        for name, found in shown.items()
+        if found - examined
+    ]
+    contract.report(unseen)
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(

@@ -1,10 +1,12 @@
-"""The built site as a reader gets it: web server, browser, weight."""
+"""The built site as a reader gets it: build, server, browser, weight."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -28,6 +30,37 @@ KINDS = {
 
 class NoBrowserError(Exception):
     """There is no Chromium; the message says what to do."""
+
+
+def build(
+    root: Path, folder: Path, publish: str = "false", **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Build a site strictly.
+
+    Args:
+        root: The folder that holds `mkdocs.yml`.
+        folder: Where the site shall be.
+        publish: "true" builds all of it. "false" leaves out what takes most of
+            the time, for builds that are about something else.
+        **settings: Further settings, by the names of environment variables.
+
+    Returns:
+        The ended process, with what it printed as text.
+    """
+    command = ["mkdocs", "build", "--strict", f"--site-dir={folder}"]
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env=os.environ | {"PUBLISH": publish} | settings,
+        capture_output=True,
+        text=True,
+    )
+
+
+@cache
+def soup(html: Path) -> BeautifulSoup:
+    """A built page, parsed once: do not change it."""
+    return BeautifulSoup(html.read_text("utf-8"), "html.parser")
 
 
 class _Host(SimpleHTTPRequestHandler):
