@@ -31,7 +31,10 @@ PRELOADED = [
 
 
 def run_program(
-    program: Path, home: Path, *arguments: str | Path, **environment: str
+    program: Path,
+    home: Path,
+    *arguments: str | Path,
+    **environment: str | None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as a reader would, with its own empty Prefect home.
 
@@ -39,7 +42,7 @@ def run_program(
         program: The Python file.
         home: Folder for its `PREFECT_HOME` and its working directory.
         *arguments: What stands behind the file on the command line.
-        **environment: Further changes of the environment.
+        **environment: Further changes of the environment; None unsets.
 
     Returns:
         The ended process, with what it printed as text.
@@ -49,7 +52,7 @@ def run_program(
 
 
 def python(
-    *command: str | Path, cwd: Path, **environment: str
+    *command: str | Path, cwd: Path, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program or a module, and wait until it ends.
 
@@ -57,7 +60,7 @@ def python(
         *command: What stands behind `python` on the command line: a file and
             its arguments, or `-m`, a module and its arguments.
         cwd: The working directory.
-        **environment: Changes of the environment.
+        **environment: Changes of the environment; None unsets.
 
     Returns:
         The ended process, with what it printed as text.
@@ -66,7 +69,11 @@ def python(
         subprocess.TimeoutExpired: If it does not end in five minutes.
     """
     arguments = [str(part) for part in command]
-    variables = os.environ | environment
+    variables = {
+        name: value
+        for name, value in (os.environ | environment).items()
+        if value is not None
+    }
     seconds = patient(300)
     if not FORK:
         return subprocess.run(

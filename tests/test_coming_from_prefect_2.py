@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
-import sys
 import tomllib
 import warnings
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.book import ROOT
+from tests.programs import python
 
 FILE = ROOT / "snippets/coming_from_prefect_2.toml"
 ROWS = tomllib.loads(FILE.read_text("utf-8"))["row"]
@@ -27,13 +25,7 @@ def run(line: str, folder: Path) -> str:
         What went wrong, or nothing.
     """
     if line.startswith("prefect "):
-        ended = subprocess.run(
-            [sys.executable, "-m", *shlex.split(line)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"COLUMNS": "300"},
-        )
+        ended = python("-m", *shlex.split(line), cwd=folder, COLUMNS="300")
         return ended.stdout + ended.stderr if ended.returncode else ""
     try:
         with warnings.catch_warnings(action="error"):

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from tests.book import ROOT
 from tests.observe import settles
+from tests.programs import python
 
 TOOLS = Path(sys.executable).parent
 
@@ -47,11 +48,10 @@ def test_the_lock_pins_each_direct_dependency_within_its_bounds():
     assert wrong == []
 
 
-def test_prefects_testing_tools_import():
+def test_prefects_testing_tools_import(tmp_path):
     # fastapi 0.155 broke this import: see requirements.in.
-    subprocess.run(
-        [sys.executable, "-c", "import prefect.testing.utilities"], check=True
-    )
+    imported = python("-m", "prefect.testing.utilities", cwd=tmp_path)
+    assert imported.returncode == 0, imported.stderr
 
 
 def test_xdist_keeps_a_group_on_one_worker(tmp_path):

@@ -1,7 +1,5 @@
 # The flow in alerts.py needs a token that no test sets.
 import asyncio
-import subprocess
-import sys
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -17,14 +15,14 @@ from prefect.workers.process import ProcessWorker
 
 from tests.book import ROOT
 from tests.observe import settles
+from tests.programs import python
 
 ROOM = ROOT / "snippets/modular_workflows/no_work_at_import"
 POOL = "no-work-at-import"
 
 
 def run_module(*arguments):
-    command = [sys.executable, "-m", *arguments]
-    run = subprocess.run(command, cwd=ROOM, capture_output=True, text=True)
+    run = python("-m", *arguments, cwd=ROOM)
     return run.stdout + run.stderr
 
 

@@ -1,6 +1,7 @@
 # The project: dont.toml or do.toml, and prices.py, nightly.py, test_prices.py.
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from shutil import copy, copytree, rmtree
 
@@ -13,15 +14,19 @@ from prefect.flows import load_flow_from_entrypoint
 
 from tests.book import ROOT
 from tests.observe import settles
+from tests.programs import python
 
 ROOM = ROOT / "snippets/modular_workflows/ship_a_package"
 POOL = "ship-a-package"
 
 
-def run(*command, cwd):
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+def said(ended):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
+
+
+def run(*command, cwd):
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
 def project(folder, toml):
@@ -31,29 +36,28 @@ def project(folder, toml):
     copy(ROOM / toml, folder / "pyproject.toml")
 
 
-def deploy(api, folder, python, entrypoint):
+def deploy(api, folder, entrypoint, python=python):
     api.create_work_pool(WorkPoolCreate(name=POOL, type="process"), True)
     options = ["--name", POOL, "--pool", POOL]
-    prefect = [python, "-m", "prefect", "--no-prompt", "deploy"]
-    assert "successfully created" in run(
-        *prefect, entrypoint, *options, cwd=folder
+    prefect = ["-m", "prefect", "--no-prompt", "deploy"]
+    assert "successfully created" in said(
+        python(*prefect, entrypoint, *options, cwd=folder)
     )
 
 
-def run_in_worker(api, python, folder):
+def run_in_worker(api, folder, python=python):
     asked = run_deployment(f"net-prices/{POOL}", timeout=0)
-    worker = [python, "-m", "prefect", "worker", "start", "--run-once"]
-    run(*worker, "--pool", POOL, cwd=folder)
+    worker = ["-m", "prefect", "worker", "start", "--run-once"]
+    said(python(*worker, "--pool", POOL, cwd=folder))
     return api.read_flow_run(asked.id)
 
 
 def test_tests_and_deploy_succeed_and_the_worker_finds_no_module(api, tmp_path):
     project(tmp_path, "dont.toml")
-    tests = [sys.executable, "-m", "pytest", "tests/test_prices.py"]
-    assert "1 passed" in run(*tests, cwd=tmp_path)
-    entrypoint = "src/book_shop/nightly.py:net_prices"
-    deploy(api, tmp_path, sys.executable, entrypoint)
-    ended = run_in_worker(api, sys.executable, tmp_path)
+    tests = ["-m", "pytest", "tests/test_prices.py"]
+    assert "1 passed" in said(python(*tests, cwd=tmp_path))
+    deploy(api, tmp_path, "src/book_shop/nightly.py:net_prices")
+    ended = run_in_worker(api, tmp_path)
 
     assert ended.state_name == "Crashed"
     this_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[ended.id]))
@@ -68,25 +72,26 @@ def test_tests_and_deploy_succeed_and_the_worker_finds_no_module(api, tmp_path):
 
 @pytest.fixture
 def environment(tmp_path):
-    """An environment with Prefect, from this one, and the package."""
+    """Python with Prefect, from this environment, and with the package."""
     project(tmp_path, "do.toml")
-    run("uv", "venv", "--offline", "-p", sys.executable, "env", cwd=tmp_path)
-    python = str(tmp_path / "env/bin/python")
+    venv = ["uv", "venv", "--offline", "-p", sys.executable, "env"]
+    said(run(*venv, cwd=tmp_path))
+    its_python = str(tmp_path / "env/bin/python")
     install = ["uv", "pip", "install", "--offline", "--no-deps"]
-    run(*install, "--python", python, ".", cwd=tmp_path)
+    said(run(*install, "--python", its_python, ".", cwd=tmp_path))
     (packages,) = tmp_path.glob("env/lib/*/site-packages")
     prefect = Path(pytest.__file__).parents[1]
     (packages / "prefect.pth").write_text(str(prefect))
-    return python
+    return partial(run, its_python)
 
 
 def test_the_worker_runs_the_installed_package_without_the_sources(
     api, tmp_path, environment
 ):
-    deploy(api, tmp_path, environment, "book_shop.nightly.net_prices")
+    deploy(api, tmp_path, "book_shop.nightly.net_prices", environment)
     rmtree(tmp_path / "src")
 
-    assert run_in_worker(api, environment, tmp_path).state_name == "Completed"
+    assert run_in_worker(api, tmp_path, environment).state_name == "Completed"
 
 
 def test_two_modules_of_one_name_are_mixed_up_in_one_process(

@@ -5,7 +5,6 @@ from importlib import import_module
 import httpx
 import pytest
 from prefect.deployments import run_deployment
-from prefect.server.api.server import create_app
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
     temporary_settings,
@@ -79,6 +78,8 @@ def test_a_proactive_trigger_alerts_without_any_run(do, automated):
 
 
 def test_a_server_that_lost_its_database_is_healthy_but_not_ready():
+    from prefect.server.api.server import create_app
+
     lost = "sqlite+aiosqlite:////no/such/folder/prefect.db"
     with temporary_settings({PREFECT_API_DATABASE_CONNECTION_URL: lost}):
         app = create_app(ignore_cache=True)

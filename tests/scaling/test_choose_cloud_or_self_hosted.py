@@ -1,21 +1,14 @@
-import os
-import subprocess
-import sys
-
 import pytest
 from prefect.automations import Automation
 from prefect.events.actions import DeclareIncident
 from prefect.exceptions import PrefectHTTPStatusError
 
+from tests.programs import python
+
 
 def prefect(*command, home):
-    environment = os.environ | {"PREFECT_HOME": str(home), "COLUMNS": "300"}
-    return subprocess.run(
-        [sys.executable, "-m", "prefect", *command],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    own = {"PREFECT_HOME": str(home), "COLUMNS": "300"}
+    return python("-m", "prefect", *command, cwd=home, **own)
 
 
 def test_an_sla_is_refused_after_the_deployment_was_made(dont, api):

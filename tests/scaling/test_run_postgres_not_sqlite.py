@@ -1,13 +1,12 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.backend import INITDB, postgres, prefect_server
+from tests.programs import python
 
-ROOM = Path("snippets/scaling/run_postgres_not_sqlite")
+ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
 
 
 @pytest.fixture
@@ -26,24 +25,18 @@ def database():
 def after_the_load(home: Path, toml: str, **secret: str) -> str:
     (home / "prefect.toml").write_text(toml)
     with prefect_server(home, **secret) as url:
-        return subprocess.run(
-            [sys.executable, ROOM / "load.py"],
-            env=os.environ | {"PREFECT_API_URL": url},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        load = python(ROOM / "load.py", cwd=home, PREFECT_API_URL=url)
+    assert load.returncode == 0, load.stderr
+    return load.stdout
 
 
 def two_processes(home: Path, toml: str) -> str:
     (home / "prefect.toml").write_text(toml)
-    refused = subprocess.run(
-        [sys.executable, "-m", "prefect", "server", "start", "--workers", "2"],
+    refused = python(
+        *("-m", "prefect", "server", "start", "--workers", "2"),
         cwd=home,
-        env=os.environ | {"PREFECT_HOME": str(home), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
+        PREFECT_HOME=str(home),
+        COLUMNS="200",
     )
     assert refused.returncode == 1
     return refused.stdout + refused.stderr

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 
 import pytest
 from prefect.context import SettingsContext, get_settings_context
@@ -8,16 +6,11 @@ from prefect.settings import Settings, get_current_settings
 from pydantic import ValidationError
 
 from tests.book import ROOT
+from tests.programs import python
 
 TYPO = "PREFECT_RESULT_PERSIST_BY_DEFAULT"
 RIGHT = "PREFECT_RESULTS_PERSIST_BY_DEFAULT"
 CHECK = ROOT / "snippets/secrets/catch_setting_typos/setting_names.py"
-
-
-def run(*command, cwd):
-    return subprocess.run(
-        [sys.executable, *command], cwd=cwd, capture_output=True, text=True
-    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +31,7 @@ def test_only_the_right_name_persists_the_result(
 def test_prefect_validates_values_and_not_names(monkeypatch, tmp_path):
     monkeypatch.setenv(TYPO, "true")
     tmp_path.joinpath("prefect.toml").write_text("[result]\npersist = true")
-    seen = run("-m", "prefect", "config", "validate", cwd=tmp_path)
+    seen = python("-m", "prefect", "config", "validate", cwd=tmp_path)
     assert (seen.stdout, seen.stderr) == ("Configuration valid!\n", "")
 
     monkeypatch.setenv(RIGHT, "maybe")
@@ -47,7 +40,8 @@ def test_prefect_validates_values_and_not_names(monkeypatch, tmp_path):
 
 
 def test_config_set_knows_the_names(tmp_path):
-    seen = run("-m", "prefect", "config", "set", f"{TYPO}=true", cwd=tmp_path)
+    typo = ("config", "set", f"{TYPO}=true")
+    seen = python("-m", "prefect", *typo, cwd=tmp_path)
 
     assert seen.returncode == 1
     assert (
@@ -71,7 +65,7 @@ def test_the_check_stops_a_start_and_accepts_what_prefect_reads(
     do.setting_names.check([*names, "PREFECT__FLOW_RUN_ID"])
 
     monkeypatch.setenv(TYPO, "true")
-    seen = run(str(CHECK), cwd=tmp_path)
+    seen = python(CHECK, cwd=tmp_path)
     assert seen.returncode == 1
     assert f"NameError: {TYPO} is no setting. Similar: ['{RIGHT}']" in (
         seen.stderr

@@ -1,10 +1,10 @@
-import subprocess
-import sys
+import os
 
 import pytest
 from prefect.client.schemas.filters import FlowFilter
 
 from tests.book import ROOT
+from tests.programs import python
 
 ORDERS = ROOT / "snippets/secrets/fail_closed_on_the_api_url/orders.py"
 REFUSAL = (
@@ -14,13 +14,9 @@ REFUSAL = (
 
 
 def run_orders(machine, **environment):
-    return subprocess.run(
-        [sys.executable, str(ORDERS)],
-        cwd=machine,
-        env={"PREFECT_HOME": str(machine), **environment},
-        capture_output=True,
-        text=True,
-    )
+    nothing = dict.fromkeys(os.environ)
+    home = {"PREFECT_HOME": str(machine)}
+    return python(ORDERS, cwd=machine, **nothing | home | environment)
 
 
 def test_without_a_url_the_run_succeeds_where_the_team_cannot_see_it(

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import pytest
@@ -14,17 +12,18 @@ from prefect.settings import (
 
 from tests.backend import free_port, serve
 from tests.book import ROOT
+from tests.programs import python
 
 ROOM = ROOT / "snippets/secrets/protect_the_server"
 
 
-def run(program, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, str(ROOM / program), *arguments],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
+def stranger(url):
+    return python(ROOM / "stranger.py", cwd=ROOM, PREFECT_API_URL=url).stdout
+
+
+def thief(home):
+    command = (ROOM / "thief.py", home / "prefect.db")
+    return python(*command, cwd=home).stdout.splitlines()
 
 
 @contextmanager
@@ -71,24 +70,24 @@ def closed_server(open_server, home):
 
 
 def test_without_a_password_a_stranger_reads_the_block(open_server):
-    answer = run("stranger.py", PREFECT_API_URL=open_server)
+    answer = stranger(open_server)
     assert answer == "200 {'value': 'not-a-real-token'}\n"
 
 
 def test_the_key_of_the_blocks_stands_beside_them(open_server, home):
-    found = run("thief.py", home / "prefect.db").splitlines()
+    found = thief(home)
     assert 'bank-token: {"value": "not-a-real-token"}' in found
 
 
 def test_with_a_password_a_stranger_gets_nothing(closed_server):
-    answer = run("stranger.py", PREFECT_API_URL=closed_server)
+    answer = stranger(closed_server)
     assert answer == '401 {"exception_message":"Unauthorized"}\n'
 
     assert Secret.load("new-bank-token").get() == "not-a-real-token"
 
 
 def test_with_a_key_of_your_own_the_database_is_not_enough(closed_server, home):
-    found = run("thief.py", home / "prefect.db").splitlines()
+    found = thief(home)
     assert "new-bank-token: encrypted with another key" in found
 
 

@@ -1,6 +1,4 @@
 import asyncio
-import subprocess
-import sys
 from copy import deepcopy
 from shutil import copy
 
@@ -11,6 +9,7 @@ from prefect.deployments import run_deployment
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from tests.book import ROOT
+from tests.programs import python
 
 ROOM = ROOT / "snippets/secrets/reference_secrets_in_job_variables"
 REFERENCE = "{{ prefect.blocks.secret.shop-token }}"
@@ -73,8 +72,9 @@ def test_a_worker_resolves_the_reference_or_crashes_the_run(do, api):
 def test_prefect_deploy_resolves_the_reference_of_a_yaml_file(tmp_path, api):
     for file in ("do.py", "prefect.yaml"):
         copy(ROOM / file, tmp_path)
-    deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    subprocess.run(deploy, cwd=tmp_path, check=True)
+    deploy = ("-m", "prefect", "--no-prompt", "deploy", "--all")
+    deployed = python(*deploy, cwd=tmp_path)
+    assert deployed.returncode == 0, deployed.stderr
 
     found = api.read_deployment_by_name("load-orders/yaml-job-variables")
     assert found.job_variables == {"env": {"SHOP_TOKEN": "not-a-real-token"}}

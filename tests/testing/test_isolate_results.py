@@ -1,13 +1,11 @@
-import subprocess
-import sys
 from shutil import copy
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import TaskRunSort
-from prefect.testing.utilities import prefect_test_harness
 
 from tests.book import ROOT
+from tests.programs import python
 
 ROOM = ROOT / "snippets/testing/isolate_results"
 
@@ -26,6 +24,8 @@ def test_two_tests_that_share_a_storage_share_their_results(dont, caplog):
 
 
 def test_results_pass_into_a_harness_and_out_of_it_again(dont):
+    from prefect.testing.utilities import prefect_test_harness
+
     dont.shop.update({"tea": 4.0, "milk": 1.0})
     assert price_of(dont, "tea") == (4.0, "Completed")
 
@@ -47,18 +47,11 @@ def test_a_storage_of_its_own_gives_each_test_its_own_price(do):
         do.test_sale_price()
 
 
-def test_the_fixture_in_conftest_isolates_the_tests_of_a_suite(
-    tmp_path, monkeypatch
-):
+def test_the_fixture_in_conftest_isolates_the_tests_of_a_suite(tmp_path):
     for file in ("conftest.py", "dont.py"):
         copy(ROOM / file, tmp_path)
-    monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(tmp_path / "shared"))
-    suite = subprocess.run(
-        [sys.executable, "-m", "pytest", "dont.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    shared = {"PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "shared")}
+    suite = python("-m", "pytest", "dont.py", cwd=tmp_path, **shared)
     assert "2 passed" in suite.stdout, suite.stdout + suite.stderr
 
 

@@ -1,5 +1,4 @@
 import asyncio
-import subprocess
 import sys
 from types import ModuleType
 
@@ -10,6 +9,7 @@ from prefect.exceptions import MissingFlowError, ScriptError
 from prefect.workers.process import ProcessWorker
 
 from tests.observe import log_messages, settles
+from tests.programs import python
 
 # The programs load the flows in order_flow.py and stock_flow.py.
 POOL = "smoke-test-entrypoints"
@@ -28,11 +28,9 @@ def test_the_default_load_hides_a_missing_module(dont):
 def test_prefect_deploy_succeeds_and_the_flow_run_crashes(dont, api):
     api.create_work_pool(WorkPoolCreate(name=POOL, type="process"), True)
     deploy = ["deploy", dont.ENTRYPOINTS[1], "--name=smoke", f"--pool={POOL}"]
-    subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", *deploy],
-        cwd=dont.HERE,
-        check=True,
-    )
+    command = ("-m", "prefect", "--no-prompt", *deploy)
+    deployed = python(*command, cwd=dont.HERE)
+    assert deployed.returncode == 0, deployed.stderr
     run = run_deployment("load-stock/smoke", timeout=0)
     asyncio.run(ProcessWorker(POOL).start(run_once=True))
 

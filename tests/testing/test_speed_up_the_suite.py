@@ -1,6 +1,4 @@
 import asyncio
-import subprocess
-import sys
 from shutil import copy
 
 import pytest
@@ -13,6 +11,7 @@ from prefect.settings import (
 from pydantic import ValidationError
 
 from tests.book import ROOT
+from tests.programs import python
 
 ROOM = ROOT / "snippets/testing/speed_up_the_suite"
 
@@ -75,10 +74,5 @@ def test_the_fixture_in_conftest_switches_them_off(tmp_path):
         "from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY\n"
         "def test(): assert PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is None\n"
     )
-    suite = subprocess.run(
-        [sys.executable, "-m", "pytest"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    suite = python("-m", "pytest", cwd=tmp_path)
     assert "1 passed" in suite.stdout, suite.stdout + suite.stderr

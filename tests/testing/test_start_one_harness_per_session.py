@@ -1,13 +1,11 @@
 import re
-import subprocess
-import sys
+from pathlib import Path
 from shutil import copy
 
 import pytest
-from prefect.server.api.server import SubprocessASGIServer
-from prefect.testing.utilities import prefect_test_harness
 
 from tests.book import ROOT
+from tests.programs import python
 
 ROOM = ROOT / "snippets/testing/start_one_harness_per_session"
 SUITE = """
@@ -31,14 +29,14 @@ def test_second():
 """
 
 
-def run_pytest(*arguments: object, cwd=None) -> str:
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *arguments]
-    run = subprocess.run(map(str, command), cwd=cwd, capture_output=True)
-    return run.stdout.decode() + run.stderr.decode()
+def run_pytest(*arguments: str | Path, cwd: Path) -> str:
+    run = python("-m", "pytest", "-p", "no:randomly", *arguments, cwd=cwd)
+    return run.stdout + run.stderr
 
 
-def test_a_fixture_without_scope_starts_a_server_for_each_test():
-    plan = run_pytest("--setup-plan", ROOM / "dont.py", ROOM / "do.py")
+def test_a_fixture_without_scope_starts_a_server_for_each_test(tmp_path):
+    programs = (ROOM / "dont.py", ROOM / "do.py")
+    plan = run_pytest("--setup-plan", *programs, cwd=tmp_path)
     assert plan.count("fixtures used: prefect_server") == 3 + 3
     assert plan.count("SETUP    F prefect_server") == 3
     assert plan.count("SETUP    S prefect_server") == 1
@@ -59,6 +57,9 @@ def test_one_server_serves_all_tests_and_its_start_is_the_slowest_part(
 
 
 def test_a_slow_machine_exceeds_the_limit_of_the_start(monkeypatch):
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.testing.utilities import prefect_test_harness
+
     monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
     slow = prefect_test_harness(server_startup_timeout=1)
     with pytest.raises(RuntimeError) as error, slow:
