@@ -7,12 +7,13 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -141,6 +142,31 @@ def postgres(password: str) -> Iterator[int]:
             run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
 
 
+def begin_migrated(home: Path) -> None:
+    """Let a server in `home` begin with a copy of a migrated database.
+
+    An empty one takes it 7 seconds of processor time to migrate.
+    """
+    migrated = Path(os.environ.get("RUN_FOLDER", home), "migrated.db")
+    if migrated.exists() and not (home / "prefect.db").exists():
+        shutil.copy(migrated, home / "prefect.db")
+
+
+def keep_migrated(home: Path) -> None:
+    """Keep the database of a new server for the later ones of this run."""
+    migrated = Path(os.environ.get("RUN_FOLDER", home), "migrated.db")
+    database = home / "prefect.db"
+    wanted = "RUN_FOLDER" in os.environ and not migrated.exists()
+    if wanted and database.exists():
+        new = migrated.with_suffix(f".{os.getpid()}")
+        with (
+            closing(sqlite3.connect(database)) as source,
+            closing(sqlite3.connect(new)) as copy,
+        ):
+            source.backup(copy)
+        new.replace(migrated)
+
+
 @contextmanager
 def prefect_server(
     home: Path,
@@ -169,6 +195,10 @@ def prefect_server(
     url = f"http://127.0.0.1:{port}/api"
     environment = os.environ | ENVIRONMENT | {"PREFECT_HOME": str(home)}
     environment.pop("PREFECT_API_URL", None)
+    toml = home / "prefect.toml"
+    told = [*settings.values(), toml.read_text() if toml.exists() else ""]
+    if not any("postgresql" in text for text in told):
+        begin_migrated(home)
     with (
         (home / "server.log").open("w") as log,
         serve(
@@ -184,6 +214,7 @@ def prefect_server(
             stderr=subprocess.STDOUT,
         ),
     ):
+        keep_migrated(home)
         yield url
 
 

@@ -1,11 +1,10 @@
-"""The set-up: the lock, the README's commands, the workflow, a live server."""
+"""The set-up: the lock, the README's commands, the workflow, a collection."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -54,6 +53,32 @@ def test_prefects_testing_tools_import(tmp_path):
     assert imported.returncode == 0, imported.stderr
 
 
+COLLECT = """
+import sys, pytest
+started = []
+see = lambda event, args: event == "subprocess.Popen" and started.append(args)
+sys.addaudithook(see)
+code = pytest.main(["--collect-only", "-q"])
+assert not started, started
+assert "prefect" in sys.modules and "prefect.server" not in sys.modules
+sys.exit(code)
+"""
+
+
+def test_a_collection_starts_no_server_and_leaves_nothing(tmp_path):
+    # It is what an editor does at each save, in the home of a developer. The
+    # import of prefect.server would more than double what it costs.
+    collected = subprocess.run(
+        [sys.executable, "-c", COLLECT],
+        cwd=ROOT,
+        env=os.environ | {"PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert collected.returncode == 0, collected.stdout + collected.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_xdist_keeps_a_group_on_one_worker(tmp_path):
     # pytest 9.2 ends this without a word, and then two tests of a rule race for
     # the same names on the server.
@@ -71,48 +96,6 @@ def test_xdist_keeps_a_group_on_one_worker(tmp_path):
     )
     on = re.findall(r"^on=(\w+)", run.stdout, re.M)
     assert len(on) == 9 and len(set(on)) == 1, run.stdout
-
-
-def test_the_server_answers_with_the_pinned_version(api):
-    import prefect
-
-    assert api.api_version() == prefect.__version__
-
-
-def test_a_schedule_creates_a_run(api):
-    # With sqlalchemy 2.1 it creates none, and only the server's log says so.
-    from prefect import flow
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.filters import (
-        DeploymentFilter,
-        DeploymentFilterId,
-    )
-    from prefect.client.schemas.schedules import IntervalSchedule
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    @flow
-    def on_schedule() -> None: ...
-
-    deployment = api.create_deployment(
-        flow_id=api.create_flow(on_schedule),
-        name="test-a-schedule-creates-a-run",
-        schedules=[
-            DeploymentScheduleCreate(
-                schedule=IntervalSchedule(interval=timedelta(hours=1))
-            )
-        ],
-    )
-    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
-    settles(
-        lambda: {
-            run.state_name
-            for run in api.read_flow_runs(
-                deployment_filter=mine, sort=FlowRunSort.ID_DESC, limit=1
-            )
-        },
-        {"Scheduled"},
-        seconds=30,
-    )
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/about/index.md"])

@@ -10,7 +10,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from tests.backend import free_port, serve
+from tests.backend import begin_migrated, free_port, serve
 from tests.book import ROOT
 from tests.programs import python
 
@@ -50,7 +50,9 @@ def started(script, home):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("server")
+    home = tmp_path_factory.mktemp("server")
+    begin_migrated(home)
+    return home
 
 
 @pytest.fixture(scope="module")
