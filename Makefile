@@ -4,12 +4,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 READ := .venv-read/bin
 PYTEST := $(BIN)/pytest -n 4
+CHAPTERS := $(filter-out tests/site/,$(wildcard tests/*/))
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve test record newest site offline links bench lint lock
+.PHONY: serve rule quick server test record newest site offline links bench lint lock
 
 serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded on every change; without the reference
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
+
+rule: .venv/installed      ## prove one rule: make rule NAME=retry-tasks-not-flows; RECORD=--record rewrites what it records
+	$(BIN)/pytest --rule=$(NAME) $(if $(SERVER),--api-url=$(SERVER)) $(RECORD)
+
+quick: .venv/installed     ## prove the rules that differ from the main branch, or everything if more than rules differs
+	$(PYTEST) --changed $(RECORD)
+
+server: .venv/installed    ## start a Prefect server for `make rule`, and print how to name it there
+	$(BIN)/python -m tests.backend
 
 test: .venv/installed      ## prove every line of it
 	$(PYTEST)
@@ -19,7 +29,7 @@ record: .venv/installed    ## rewrite outputs, lists and proofs from what the pr
 
 newest: .venv/installed    ## prove the rules, not the pages, on the newest Prefect that exists
 	$(BIN)/pip install --quiet --upgrade prefect
-	$(PYTEST) tests/test_examples.py tests/*/
+	$(PYTEST) tests/test_examples.py tests/test_server.py $(CHAPTERS)
 
 site: .venv-read/installed ## build the site into site/
 	$(READ)/mkdocs build --strict

@@ -277,6 +277,18 @@ def program_problems(name: str, run: CompletedProcess[str]) -> list[str]:
     return problems
 
 
+def race_problems(
+    name: str, run: CompletedProcess[str], again: CompletedProcess[str]
+) -> list[str]:
+    """Check that a second run of a program prints what the first one did."""
+    if run.stdout == again.stdout:
+        return []
+    return [
+        f"{name}: prints something else in each run. Recording would not help:"
+        f" find the race.\nOne run:\n{run.stdout}\nAnother:\n{again.stdout}"
+    ]
+
+
 def recorded_problems(file: Path, text: str, root: Path) -> list[str]:
     """Check that a committed file holds what it must hold now."""
     committed = file.read_text("utf-8") if file.exists() else ""

@@ -47,6 +47,7 @@ def run_program(
     Returns:
         The ended process, with what it printed as text.
     """
+    home.mkdir(exist_ok=True)
     own = {"PREFECT_HOME": str(home / "prefect")} | environment
     return python(program, *arguments, cwd=home, **own)
 

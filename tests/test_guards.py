@@ -312,6 +312,16 @@ def test_a_program_that_prints_something_else_is_found(tmp_path: Path) -> None:
     assert "-Charges: 1\n+Fees: 1" in found
 
 
+def test_a_program_that_prints_something_else_each_time_is_found(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "do.py"
+    program.write_text("import os; print(os.getpid())")
+    runs = [run_program(program, tmp_path) for _ in range(2)]
+    (found,) = contract.race_problems("do.py", *runs)
+    assert "do.py: prints something else in each run" in found
+
+
 def test_a_deprecated_call_of_prefect_is_found(tmp_path: Path) -> None:
     program = tmp_path / "do.py"
     program.write_text(

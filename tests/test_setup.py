@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.book import ROOT
-from tests.observe import settles
 from tests.programs import python
 
 TOOLS = Path(sys.executable).parent
@@ -131,9 +131,17 @@ def test_the_github_workflow_is_sound(linter):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_code_is_linted_and_formatted():
-    for command in (["check"], ["format", "--check"]):
-        subprocess.run([TOOLS / "ruff", *command, ROOT], check=True)
+@pytest.mark.parametrize(
+    "command", [["check", "--output-format=concise"], ["format", "--check"]]
+)
+def test_the_code_is_linted_and_formatted(command):
+    checked = subprocess.run(
+        [TOOLS / "ruff", *command, "--quiet", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, f"run `make lint` first:\n{checked.stdout}"
 
 
 def test_what_reading_takes_is_pinned_as_what_proving_takes():
