@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.book import Rule
 
 # Calls that fail a test when something is not as it must be.
-ASSERTING = {"settles", "raises", "warns", "report", "record", "fail"}
+ASSERTING = {"expect", "settles", "raises", "warns", "report", "record", "fail"}
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 SKIPPING = {"skip", "skipif", "xfail", "importorskip", "SkipTest"}
 
