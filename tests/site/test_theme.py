@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,3 +239,17 @@ def test_nothing_moves_when_material_starts(
         view.mouse.move(0, 400)
     view.wait_for_timeout(500)
     assert view.evaluate(places) == before
+
+
+def test_the_preview_breaks_no_link_into_the_reference(tmp_path: Path) -> None:
+    preview = {"PUBLISH": "false", "PREVIEW": "overrides/preview.md"}
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path],
+        cwd=ROOT,
+        env=os.environ | preview,
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode == 0, build.stderr
+    left_out = (tmp_path / "reference/index.html").read_text("utf-8")
+    assert "This preview has no reference" in left_out

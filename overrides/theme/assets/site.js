@@ -36,7 +36,7 @@ document.addEventListener("click", (event) => {
     menu.append(button);
   }
   heading.after(menu);
-  menu.firstChild.focus({ preventScroll: true });
+  setTimeout(() => menu.firstChild.focus({ preventScroll: true })); // after the browser has gone to the heading
 });
 
 document.addEventListener("keydown", (event) => {
