@@ -87,6 +87,7 @@ def window(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
             ),
         )
         yield view, faults
+    assert faults == []
 
 
 @pytest.fixture
@@ -98,7 +99,6 @@ def visit(
     Afterwards it fails if the window has seen a fault.
     """
     view, faults = window
-    faults.clear()
 
     def open_page(path: str, width: int) -> Page:
         view.set_viewport_size({"width": width, "height": 900})
@@ -109,4 +109,6 @@ def visit(
     yield open_page
     view.evaluate("localStorage.clear(), sessionStorage.clear()")
     view.context.clear_permissions()
-    assert faults == []
+    seen = faults.copy()
+    faults.clear()
+    assert seen == []

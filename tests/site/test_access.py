@@ -17,8 +17,8 @@ from tests import contract
 from tests.book import ROOT, Book
 from tests.site import web
 
-# Not with the other tests of the site: the groups run side by side.
-pytestmark = pytest.mark.xdist_group("access")
+# Two workers share the pages: each starts one browser.
+HALVES = [pytest.mark.xdist_group(f"access {half}") for half in (0, 1)]
 PAGES = {page.name: page.address for page in Book(ROOT).pages}
 PAGES["404.html"] = "404.html"
 # Examined wide and dark too: together they show all that any page shows.
@@ -44,7 +44,7 @@ ALL_STATES = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xdist_group(str(number % 2)))
+        pytest.param(name, marks=HALVES[number % 2])
         for number, name in enumerate(PAGES)
     ],
 )
@@ -103,7 +103,7 @@ def test_everyone_can_read_the_page(
         }"""
     )
     found.extend(f"code needs scrolling at 1440 pixels: {code}" for code in cut)
-    assert not found, "\n".join([name, *found])
+    contract.report([f"{name}: {problem}" for problem in found])
 
 
 def kinds(html: Path) -> set[str]:
@@ -120,6 +120,7 @@ def kinds(html: Path) -> set[str]:
     }
 
 
+@pytest.mark.xdist_group("site")  # its worker has parsed the pages
 def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(
     site: Path,
 ) -> None:
@@ -138,6 +139,7 @@ def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(
     contract.report(unseen)
 
 
+@HALVES[0]
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     visit: Callable[..., Page],
 ) -> None:
@@ -167,6 +169,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     assert not hidden, f"no visible focus on {hidden}"
 
 
+@HALVES[0]
 def test_a_page_is_read_without_scripts(browser: Browser, address: str) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         view = context.new_page()
@@ -176,6 +179,7 @@ def test_a_page_is_read_without_scripts(browser: Browser, address: str) -> None:
         assert "sales 900" in view.locator("article").inner_text()
 
 
+@HALVES[0]
 def test_nothing_moves_for_readers_who_asked_for_that(
     visit: Callable[..., Page],
 ) -> None:

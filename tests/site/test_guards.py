@@ -18,6 +18,8 @@ from tests.observe import settles
 from tests.site import web
 from tests.test_guards import PAGE, ROOM, replace
 
+pytestmark = pytest.mark.xdist_group("faults of the site")
+
 
 def test_a_dead_link_anchor_or_image_stops_the_build(copy: Path) -> None:
     links = "[a](gone.md) [b](index.md#gone) ![c](gone.png)"
@@ -104,7 +106,10 @@ class TestTheBuiltSite:
 
 
 def test_serve_reloads_when_a_program_changes(copy: Path) -> None:
-    output = copy / "snippets/resilience/retry_tasks_not_flows/dont.out"
+    output = copy / ROOM / "dont.out"
+    for page in (copy / "docs").rglob("*.md"):
+        if page != copy / PAGE:
+            page.unlink()
     port = backend.free_port()
     page = f"http://127.0.0.1:{port}/resilience/retry-tasks-not-flows/"
     mkdocs = [sys.executable, "-m", "mkdocs"]
