@@ -5,6 +5,7 @@ import pytest
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from tests.backend import patient
 from tests.observe import settles, task_runs
 
 ONE_THREAD = ThreadPoolTaskRunner(max_workers=1)
@@ -13,7 +14,7 @@ ONE_THREAD = ThreadPoolTaskRunner(max_workers=1)
 @pytest.fixture
 def the_end(dont, monkeypatch):
     """Let a task run and the end of its flow run wait for each other."""
-    meet = Barrier(2, timeout=30).wait
+    meet = Barrier(2, timeout=patient(30)).wait
     load_week = dont.load_week.with_options(on_completion=[lambda *_: meet()])
     monkeypatch.setattr(dont, "load_week", load_week)
     return meet

@@ -62,7 +62,9 @@ def test_a_task_run_takes_over_a_hundred_times_as_long_as_a_call(dont):
         return perf_counter() - start
 
     as_call, as_task_run = dont.in_euro.fn, dont.in_euro
-    assert seconds(as_task_run) > 100 * seconds(as_call)
+    # The fastest of three: a busy machine adds time, and never takes any away.
+    fastest_call = min(seconds(as_call) for _ in range(3))
+    assert seconds(as_task_run) > 100 * fastest_call
 
 
 def test_one_bad_price_fails_one_task_run_or_its_whole_batch(

@@ -1,6 +1,8 @@
 import pytest
 from prefect.states import Crashed
 
+from tests.backend import patient
+
 # The alerts are what pager.py received over HTTP.
 BAD, NONE = ["25 EUR"], []
 FAILED = "load-night-orders is Failed"
@@ -44,11 +46,11 @@ def test_the_exception_of_a_hook_is_swallowed(dont, monkeypatch, caplog):
 def test_an_automation_fires_for_a_failure_and_for_a_crash(do, automation):
     with pytest.raises(ValueError):
         do.load_night_orders(BAD)
-    assert do.pager.next_alert(seconds=60) == FAILED
+    assert do.pager.next_alert(patient(60)) == FAILED
 
     with pytest.raises(SystemExit):
         do.load_night_orders(NONE)
-    assert do.pager.next_alert(seconds=60) == CRASHED
+    assert do.pager.next_alert(patient(60)) == CRASHED
 
 
 def test_an_automation_fires_for_a_crash_that_another_process_reports(
@@ -58,4 +60,4 @@ def test_an_automation_fires_for_a_crash_that_another_process_reports(
 
     api.set_flow_run_state(run.id, Crashed())
 
-    assert do.pager.next_alert(seconds=60) == CRASHED
+    assert do.pager.next_alert(patient(60)) == CRASHED

@@ -6,6 +6,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from tests.backend import patient
 from tests.observe import settles
 
 # Both programs import stock.py, which runs a flow in a process of its own:
@@ -33,7 +34,7 @@ def test_silence_makes_a_killed_run_crashed_and_a_healthy_one_too(
     quick, _ = do.stock.start(seconds=0)
     killed, process = do.stock.start()
     process.kill()
-    healthy, working = do.stock.start(seconds=60)
+    healthy, working = do.stock.start(seconds=patient(60))
 
     settles(lambda: do.stock.state_of(killed), "Crashed", seconds=40)
     settles(lambda: do.stock.state_of(healthy), "Crashed", seconds=40)

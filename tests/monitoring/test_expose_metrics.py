@@ -16,7 +16,7 @@ from prefect.settings import (
 from prefect.states import Failed
 from prometheus_client import REGISTRY
 
-from tests.backend import prefect_server
+from tests.backend import patient, prefect_server
 from tests.book import ROOT
 
 # dont.yaml, do.yaml, prefect.toml and runs_exporter.py
@@ -46,6 +46,7 @@ def scrape(config: str, server: str, password: str = "example"):
     return httpx.get(
         f"http://{urlsplit(server).netloc}{path}",
         auth=(user, password) if user else None,
+        timeout=patient(20),
     )
 
 

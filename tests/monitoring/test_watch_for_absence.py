@@ -12,6 +12,7 @@ from prefect.settings import (
 from prefect.workers.process import ProcessWorker
 from prefect.workers.server import build_healthcheck_server
 
+from tests.backend import patient
 from tests.observe import settles
 
 # The alerts are what pager.py received over HTTP.
@@ -58,7 +59,7 @@ def test_an_automation_for_late_runs_alerts(do, api, automated):
     automated(do.create_automation())
     run_id = due_a_minute_ago(do)
 
-    assert do.pager.next_alert(seconds=60) == LATE
+    assert do.pager.next_alert(patient(60)) == LATE
     api.delete_flow_run(run_id)
 
 
@@ -72,7 +73,7 @@ def test_a_proactive_trigger_alerts_without_any_run(do, automated):
 
     automated(program.create_automation(within=timedelta(seconds=10)))
     assert (
-        program.pager.next_alert(seconds=60)
+        program.pager.next_alert(patient(60))
         == "no load-night-prices has completed"
     )
 

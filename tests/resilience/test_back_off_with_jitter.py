@@ -1,9 +1,12 @@
 import re
 from functools import partial
+from time import monotonic
 
 import pytest
 from prefect import flow, task
 from prefect.tasks import exponential_backoff
+
+from tests.backend import PATIENCE
 
 # The service is rate_service.py, a real HTTP server on this machine.
 KNOWN, UNKNOWN = "2026-03-01", "2026-02-30"
@@ -20,7 +23,11 @@ def ends_as(flow, day):
     return flow(day, return_state=True).name
 
 
-def test_retries_at_once_keep_the_service_busy(dont, service, caplog):
+def test_retries_at_once_keep_the_service_busy(
+    dont, service, caplog, monkeypatch
+):
+    # The clock of the service: a busy machine is slower than a client.
+    monkeypatch.setattr(service, "monotonic", lambda: monotonic() / PATIENCE)
     assert ends_as(dont.load_rates, KNOWN) == "Failed"
 
     assert service.requests == {f"/{KNOWN}": 4}

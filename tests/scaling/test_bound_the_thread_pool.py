@@ -12,6 +12,8 @@ from prefect.settings import (
 from prefect.settings import temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from tests.backend import patient
+
 
 def queries_that_meet(number: int):
     """A task that ends only when so many of its runs run at one time."""
@@ -19,7 +21,7 @@ def queries_that_meet(number: int):
 
     @task
     def count_readings(half_hour: int) -> int:
-        meeting.wait(timeout=60)
+        meeting.wait(patient(60))
         return 2
 
     return count_readings
@@ -33,7 +35,7 @@ def run_with_little_memory(program) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     )
 
 
@@ -85,7 +87,7 @@ def test_a_task_that_submits_a_task_can_block_the_pool(caplog):
 
     @task
     def count_night() -> str:
-        submitted.wait(timeout=60)
+        submitted.wait(patient(60))
         hour = count_hour.submit()
         hour.wait(timeout=0.2)  # without a timeout it would wait for ever
         return hour.state.name

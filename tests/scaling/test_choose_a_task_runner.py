@@ -10,6 +10,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.task_worker import TaskWorker
 
 from tests import programs
+from tests.backend import patient
 from tests.observe import settles
 
 
@@ -34,7 +35,7 @@ def test_threads_that_wait_all_wait_at_the_same_time():
 
     @task
     def wait_for_the_others(region: str) -> int:
-        return meeting.wait(timeout=60)
+        return meeting.wait(patient(60))
 
     @flow
     def ask_all() -> list[int]:

@@ -1,3 +1,4 @@
+from threading import Barrier
 from time import sleep
 
 import pytest
@@ -11,6 +12,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Pending
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from tests.backend import patient
 from tests.observe import log_messages, settles, task_runs
 
 
@@ -69,12 +71,14 @@ def test_strict_is_content_with_a_limit_that_is_switched_off(api):
 class Warehouse:
     """Knows how many task runs use it at the same time, at the most."""
 
-    def __init__(self):
+    def __init__(self, expected: int):
         self.inside, self.peak = 0, 0
+        self.meeting = Barrier(expected)
 
     def load(self, day: int) -> None:
         self.inside += 1
         self.peak = max(self.peak, self.inside)
+        self.meeting.wait(patient(30))
         sleep(0.2)
         self.inside -= 1
 
@@ -90,7 +94,7 @@ class Warehouse:
 )
 def test_a_tag_and_a_small_runner_bound_task_runs(api, tags, runner, peak):
     api.create_concurrency_limit("orders-db", 1)
-    warehouse = Warehouse()
+    warehouse = Warehouse(peak)
     load = task(warehouse.load, tags=tags)
 
     @flow(task_runner=runner)
@@ -101,9 +105,14 @@ def test_a_tag_and_a_small_runner_bound_task_runs(api, tags, runner, peak):
     assert warehouse.peak == peak
 
 
-def test_a_pool_gives_out_no_more_runs_than_its_limit(api, do):
+@pytest.fixture
+def pool(api):
     pool = WorkPoolCreate(name="one-load", type="process", concurrency_limit=1)
-    api.create_work_pool(pool, overwrite=True)
+    yield api.create_work_pool(pool)
+    api.delete_work_pool(pool.name)
+
+
+def test_a_pool_gives_out_no_more_runs_than_its_limit(api, do, pool):
     load = api.create_deployment(
         api.create_flow(do.nightly_load), name="one", work_pool_name=pool.name
     )

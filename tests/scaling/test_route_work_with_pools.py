@@ -33,9 +33,11 @@ def taken_by(monkeypatch):
 def deployed(program, api):
     program.create_pools(api)
     program.deploy_and_run(api)
-    yield
-    for pool in set(program.WORKERS.values()):
-        api.delete_work_pool(pool)
+    try:
+        yield
+    finally:
+        for pool in set(program.WORKERS.values()):
+            api.delete_work_pool(pool)
 
 
 @pytest.fixture

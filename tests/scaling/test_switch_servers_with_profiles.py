@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.backend import prefect_server
+from tests.backend import patient, prefect_server
 
 ROOM = Path("snippets/scaling/switch_servers_with_profiles")
 LAPTOP = "http://127.0.0.1:4200/api"
@@ -52,7 +52,9 @@ def trials(servers):
     """Count the runs of the report on each server."""
     body = {"flows": {"name": {"any_": ["trial-report"]}}}
     return {
-        shown: httpx.post(f"{real}/flow_runs/count", json=body).json()
+        shown: httpx.post(
+            f"{real}/flow_runs/count", json=body, timeout=patient(20)
+        ).json()
         for shown, real in servers.items()
     }
 

@@ -10,7 +10,7 @@ from prefect.settings.models.server.services import (
     ServerServicesDBVacuumSettings,
 )
 
-from tests.backend import prefect_server
+from tests.backend import patient, prefect_server
 from tests.observe import settles
 
 ROOM = Path("snippets/scaling/trim_the_database")
@@ -34,7 +34,9 @@ def stored_after(home: Path, settings: str, expected: set[str]) -> None:
     ):
         for name in ("today", "40 days ago"):
             load_orders.with_options(flow_run_name=name)()
-        with sqlite3.connect(home / "prefect.db", timeout=60) as database:
+        with sqlite3.connect(
+            home / "prefect.db", timeout=patient(60)
+        ) as database:
             database.execute(
                 "UPDATE flow_run SET end_time = datetime('now', '-40 days')"
                 " WHERE name = '40 days ago'"

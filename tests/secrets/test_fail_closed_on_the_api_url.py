@@ -3,6 +3,7 @@ import os
 import pytest
 from prefect.client.schemas.filters import FlowFilter
 
+from tests.backend import patient
 from tests.book import ROOT
 from tests.programs import python
 
@@ -28,7 +29,7 @@ def test_without_a_url_the_run_succeeds_where_the_team_cannot_see_it(
     run = run_orders(
         tmp_path,
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=f"{patient(120):.0f}",
     )
     assert (run.returncode, run.stdout) == (0, "Orders loaded: 2\n")
     assert "Starting temporary server on http://127.0.0.1:" in run.stderr

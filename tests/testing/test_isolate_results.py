@@ -4,6 +4,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import TaskRunSort
 
+from tests.backend import patient
 from tests.book import ROOT
 from tests.programs import python
 
@@ -29,7 +30,7 @@ def test_results_pass_into_a_harness_and_out_of_it_again(dont):
     dont.shop.update({"tea": 4.0, "milk": 1.0})
     assert price_of(dont, "tea") == (4.0, "Completed")
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(int(patient(120))):
         with get_client(sync_client=True) as api:
             assert api.read_task_runs(sort=TaskRunSort.ID_DESC, limit=1) == []
         dont.shop.update({"tea": 3.0, "milk": 0.5})

