@@ -136,6 +136,8 @@ def score(pages: dict[str, str]) -> None:
             + [report["audits"][kind]["numericValue"] for kind in TIMES]
         )
     for name, runs in seen.items():
+        if not runs:
+            continue
         *scores, blocked, paint = [
             statistics.median(column) for column in zip(*runs, strict=True)
         ]
