@@ -76,8 +76,7 @@ def blocks_of(article: Tag) -> list[Block]:
             else "",
             text=div.find("code").get_text().rstrip("\n"),
         )
-        for div in article.select("div[class*=language-]")
-        if not div.find_parent(class_="doc-signature")
+        for div in article.select("div[class*=language-]:not(.doc-signature)")
     ]
 
 

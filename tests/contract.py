@@ -15,7 +15,7 @@ from posixpath import normpath
 from subprocess import CompletedProcess
 
 import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, NavigableString, Tag
 
 from tests import recorded, syntax
 from tests.book import SECTION_MARKER, Book, Page, Rule, blocks_of
@@ -31,6 +31,8 @@ HEADINGS = (
 )
 # Markdown says these; only a line break in a list has no other sign.
 RAW_HTML = re.compile(r"<(?!br\b)/?[a-z][^>]*>", re.I)
+# What Markdown or an include would have taken away.
+UNMADE = re.compile(r"8<--|<!--")
 # What the fences of a page may be called: the word that Pygments and the
 # reader know, by the ending of the file behind it.
 LANGUAGES = {
@@ -408,8 +410,10 @@ def built_problems(page: Page, site: Path) -> list[str]:
                 f"{page.name}: the built page has code outside of a fence:"
                 f" {pre.get_text()[:60]!r}"
             )
-    text = soup.select_one("article").get_text()
-    if "8<--" in text or "<!--" in text:
+    if any(
+        type(text) is NavigableString and not text.find_parent("code")
+        for text in soup.select_one("article").find_all(string=UNMADE)
+    ):
         problems.append(
             f"{page.name}: the reader sees an include or a comment."
         )

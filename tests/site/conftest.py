@@ -100,15 +100,16 @@ def visit(
     """
     view, faults = window
 
-    def open_page(path: str, width: int) -> Page:
+    def open_page(path: str, width: int, scheme: str = "light") -> Page:
         view.set_viewport_size({"width": width, "height": 900})
-        view.emulate_media(reduced_motion="no-preference")
+        view.emulate_media(color_scheme=scheme, reduced_motion="no-preference")
         view.goto(address + path)
         return view
 
     yield open_page
     view.evaluate("localStorage.clear(), sessionStorage.clear()")
     view.context.clear_permissions()
+    view.unroute_all()
     seen = faults.copy()
     faults.clear()
     assert seen == []

@@ -48,6 +48,8 @@ def build(
         The ended process, with what it printed as text.
     """
     command = ["mkdocs", "build", "--strict", f"--site-dir={folder}"]
+    if publish == "false":
+        settings["PREVIEW"] = "overrides/preview.md"
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=root,
