@@ -41,7 +41,7 @@ offline: .venv-read/installed ## build a zip that is read from a disk, without a
 links: site .venv/installed ## ask every linked page of other sites whether it still lives
 	$(BIN)/lychee --no-progress --root-dir=$(CURDIR)/site site
 
-bench: .venv/installed     ## what a page weighs and scores; how long a build and each program take
+bench: .venv/installed     ## what pages weigh and score; PEERS="starlight vitepress material" for others beside them
 	$(BIN)/python -m tests.site.bench $(PEERS)
 
 lint: .venv/installed      ## format and lint the code

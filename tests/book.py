@@ -24,7 +24,6 @@ ROOT = Path(__file__).parent.parent
 INCLUDE = re.compile(
     r'^ *--8<-- "(?P<path>[^":]+)(:(?P<section>[^"]+))?"', re.MULTILINE
 )
-SECTION_MARKER = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
 SYMPTOM = re.compile(r"^### (`+)(?P<text>.+)\1 \{", re.MULTILINE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -220,6 +221,16 @@ def isolated_storage(tmp_path: Path) -> Iterator[None]:
         }
     ):
         yield
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository to spoil."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("docs", "snippets", "tests", "overrides"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from pathlib import Path
 from posixpath import normpath
 from subprocess import CompletedProcess
 
 import pytest
-from bs4 import BeautifulSoup, NavigableString, Tag
 
 from tests import recorded, syntax
-from tests.book import SECTION_MARKER, Book, Page, Rule, blocks_of
+from tests.book import Book, Page, Rule
 
 HEADINGS = (
     ("symptom", "Symptom"),
@@ -31,22 +31,21 @@ HEADINGS = (
 )
 # Markdown says these; only a line break in a list has no other sign.
 RAW_HTML = re.compile(r"<(?!br\b)/?[a-z][^>]*>", re.I)
-# What Markdown or an include would have taken away.
-UNMADE = re.compile(r"8<--|<!--")
-# What the fences of a page may be called: the word that Pygments and the
-# reader know, by the ending of the file behind it.
+SECTION_MARKER = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
+SECTION = re.compile(
+    r"^ *# --8<-- \[start:([\w-]+)\]\n"
+    r"((?:(?!.*--8<--).*\n)*)"
+    r"^ *# --8<-- \[end:\1\]$",
+    re.MULTILINE,
+)
+# What a fence says of the file behind it, where that is not the file's ending.
 LANGUAGES = {
-    ".py": {"python"},
-    ".out": {"text"},
-    ".yaml": {"yaml"},
-    ".yml": {"yaml"},
-    ".toml": {"toml"},
-    ".sh": {"sh"},
-    ".console": {"console"},
-    ".txt": {"text"},
-    ".in": {"text"},
-    ".diff": {"diff"},
-    ".md": {"markdown"},
+    ".py": "python",
+    ".out": "text",
+    ".txt": "text",
+    ".in": "text",
+    ".yml": "yaml",
+    ".md": "markdown",
 }
 
 
@@ -101,12 +100,11 @@ def _block_problems(page: Page) -> list[str]:
         includes.remove(shown)
         file, _ = shown
         path = file.relative_to(page.book.root).as_posix()
-        languages = LANGUAGES.get(file.suffix, set())
-        if block.language not in languages or not block.title:
+        language = LANGUAGES.get(file.suffix, file.suffix[1:])
+        if block.language != language or not block.title:
             problems.append(
                 f"{page.name}: the block of {path}: write its fence as"
-                f' ```{next(iter(languages), "text")} title="{file.name}",'
-                " with a language and a title."
+                f' ```{language} title="{file.name}", with language and title.'
             )
         if file.suffix == ".out" and above != file.with_suffix(".py"):
             problems.append(
@@ -163,17 +161,10 @@ def _is_used(file: Path, book: Book) -> bool:
 
 def text_of(file: Path, section: str | None) -> str | None:
     """What an include of a file, or of a named section of it, must show."""
-    lines = file.read_text("utf-8").splitlines(keepends=True)
-    if section is None:
-        return "".join(lines).rstrip("\n")
-    marks = [
-        number
-        for number, line in enumerate(lines)
-        if (mark := SECTION_MARKER.search(line)) and mark[2] == section
-    ]
-    if len(marks) != 2:
-        return None
-    return "".join(lines[marks[0] + 1 : marks[1]]).rstrip("\n")
+    text = file.read_text("utf-8")
+    if section is not None:
+        text = dict(SECTION.findall(text)).get(section)
+    return text and text.rstrip("\n")
 
 
 def section_problems(file: Path, root: Path) -> list[str]:
@@ -183,35 +174,26 @@ def section_problems(file: Path, root: Path) -> list[str]:
     file's end when an end marker is lost, and an empty block for an empty
     section, each without a word.
     """
+    text = file.read_text("utf-8")
+    sections = SECTION.findall(text)
+    problems = [
+        f"section {section} is used twice."
+        for section, times in Counter(name for name, _ in sections).items()
+        if times > 1
+    ]
+    problems += [
+        f"section {section} is empty."
+        for section, content in sections
+        if not content.strip()
+    ]
+    problems += [
+        f"section {marker[2]}: its {marker[1]} is not one of a pair of lines,"
+        f" `# --8<-- [start:{marker[2]}]` and `# --8<-- [end:{marker[2]}]`,"
+        " with no other marker in between."
+        for marker in SECTION_MARKER.finditer(SECTION.sub("", text))
+    ]
     name = file.relative_to(root).as_posix()
-    problems, open_section, content, seen = [], None, "", set()
-    for line in file.read_text("utf-8").splitlines():
-        mark = SECTION_MARKER.search(line)
-        if not mark:
-            content += line.strip()
-            continue
-        kind, section = mark.groups()
-        if not re.fullmatch(r"\s*# --8<-- \[\w+:[\w-]+\]", line):
-            problems.append(
-                f"{name}: section {section}: put the marker on a line of its"
-                " own; the reader does not see the line that it is on."
-            )
-        if kind == "start":
-            if section in seen:
-                problems.append(f"{name}: section {section} is used twice.")
-            if open_section:
-                problems.append(f"{name}: section {open_section} has no end.")
-            seen.add(section)
-            open_section, content = section, ""
-        else:
-            if section != open_section:
-                problems.append(f"{name}: section {section} has no start.")
-            elif not content:
-                problems.append(f"{name}: section {section} is empty.")
-            open_section = None
-    if open_section:
-        problems.append(f"{name}: section {open_section} has no end.")
-    return problems
+    return [f"{name}: {problem}" for problem in problems]
 
 
 def _rule_problems(rule: Rule) -> list[str]:
@@ -317,7 +299,7 @@ def room_problems(book: Book) -> list[str]:
             for place in rooms
             if not place.exists()
         ]
-        stems = {file.stem for file in rule.files}
+        stems = {file.stem for file in rule.files if file.suffix != ".out"}
         problems += [
             f"{rule.room.relative_to(book.root)}: there is no {stem} program."
             for stem in ("dont", "do")
@@ -364,132 +346,10 @@ def room_problems(book: Book) -> list[str]:
     return problems
 
 
-# What may be skipped, and why. The page "How every example is proven" says it.
-MAY_SKIP = {
-    "tests/scaling/test_bound_the_thread_pool.py": "needs Linux's ulimit",
-    "tests/scaling/test_run_postgres_not_sqlite.py": "needs PostgreSQL",
-    "tests/site/conftest.py": "needs a browser",
-}
-
-
 def tests_problems(file: Path, root: Path) -> list[str]:
-    """Check that each test of a file runs, and can fail."""
+    """Check that each test of a file can fail."""
     name = file.relative_to(root).as_posix()
-    problems = [
-        f"{name}: {function}: there are two of that name, and Python runs only"
-        " the second. Give one another name."
-        for function in syntax.defined_twice(file)
-    ]
-    problems += [
+    return [
         f"{name}: {function}: asserts nothing, so it cannot fail."
         for function in syntax.without_assertion(file)
     ]
-    skips = syntax.skips(file)
-    if skips and name not in MAY_SKIP:
-        problems.append(
-            f"{name}: {', '.join(skips)}: what is skipped stands in MAY_SKIP in"
-            " tests/contract.py, with the reason that docs/about/index.md says."
-        )
-    return problems
-
-
-def built_problems(page: Page, site: Path) -> list[str]:
-    """Check the built page: each block is a tested text, word for word."""
-    problems = []
-    soup = built(page, site)
-    shown = blocks_of(soup.select_one("article"))
-    if shown != page.blocks:
-        strange = [b for b in shown if b not in page.blocks] or shown
-        problems.append(
-            f"{page.name}: the built page shows blocks that are no tested file:"
-            f" {strange}"
-        )
-    for pre in soup.select("article pre"):
-        if not pre.find_parent(class_=re.compile("language-|doc-signature")):
-            problems.append(
-                f"{page.name}: the built page has code outside of a fence:"
-                f" {pre.get_text()[:60]!r}"
-            )
-    if any(
-        type(text) is NavigableString and not text.find_parent("code")
-        for text in soup.select_one("article").find_all(string=UNMADE)
-    ):
-        problems.append(
-            f"{page.name}: the reader sees an include or a comment."
-        )
-    return problems
-
-
-def third_party_problems(html: Path, site: Path, own: str) -> list[str]:
-    """Check that viewing a built page asks no other host for anything.
-
-    Args:
-        html: The built page.
-        site: The folder of the built site.
-        own: The site's own address (`site_url`).
-    """
-    soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
-    name = html.relative_to(site).as_posix()
-    loads = soup.select("script[src], img, iframe, source, link[href]")
-    addresses = [
-        str(tag.get("src") or tag.get("href") or "")
-        for tag in loads
-        if "canonical" not in (tag.get("rel") or [])
-    ]
-    return [
-        f"{name}: loads {address} from another host. Ship the file in"
-        " docs/assets instead."
-        for address in addresses
-        if re.match(r"(https?:)?//", address) and not address.startswith(own)
-    ]
-
-
-def permalinks(book: Book, site: Path) -> list[str]:
-    """List every address of the built site: pages and their headings."""
-    found = []
-    for page in book.pages:
-        address = page.address
-        found.append(address)
-        headings = built(page, site).select(
-            ", ".join(f"article h{level}[id]" for level in range(1, 5))
-        )
-        found += [f"{address}#{heading['id']}" for heading in headings]
-    return found
-
-
-def permalink_problems(book: Book, site: Path, ledger: list[str]) -> list[str]:
-    """Check that each address ever published still leads somewhere."""
-    problems = []
-    anchors: dict[str, set[str]] = {}
-    for address in ledger:
-        path, _, anchor = address.partition("#")
-        if not (site / path / "index.html").is_file():
-            problems.append(
-                f"docs/permalinks.txt: {address}: the page is gone. Give it a"
-                " line below redirect_maps in mkdocs.yml; published addresses"
-                " keep working."
-            )
-            continue
-        if path not in anchors:
-            anchors[path] = {"", *_anchors(site / path / "index.html")}
-        if anchor not in anchors[path]:
-            problems.append(
-                f"docs/permalinks.txt: {address}: the anchor is gone. Keep the"
-                f" old id in the page, with [](){{ #{anchor} }}."
-            )
-    return problems
-
-
-def _anchors(html: Path) -> list[str]:
-    """The ids of a built page, or of the page that it redirects to."""
-    soup = BeautifulSoup(html.read_text("utf-8"), "html.parser")
-    refresh = soup.select_one("meta[http-equiv=refresh]")
-    if refresh:
-        target = str(refresh["content"]).partition("url=")[2]
-        return _anchors(html.parent / target / "index.html")
-    return [str(tag["id"]) for tag in soup.select("[id]")]
-
-
-def built(page: Page, site: Path) -> Tag:
-    html = site / page.address / "index.html"
-    return BeautifulSoup(html.read_text("utf-8"), "html.parser")

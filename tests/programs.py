@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.backend import patient
+from tests.book import ROOT
 
 # After this import Prefect has one thread, so a fork of it is safe on Linux.
 # It saves the two seconds that the import takes. CI also runs the programs
@@ -28,6 +29,24 @@ PRELOADED = [
     "prefect.deployments.runner",
     __name__,
 ]
+
+
+def tool(
+    *command: str | Path, cwd: Path = ROOT, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of this machine or environment to its end.
+
+    Args:
+        *command: Its name, and what stands behind it on the command line.
+        cwd: The working directory.
+        **options: Passed on to `subprocess.run`.
+
+    Returns:
+        The ended process, with what it printed as text.
+    """
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, **options
+    )
 
 
 def run_program(
@@ -77,13 +96,11 @@ def python(
     }
     seconds = patient(300)
     if not FORK:
-        return subprocess.run(
-            [sys.executable, "-W", "default::DeprecationWarning", *arguments],
+        return tool(
+            *(sys.executable, "-W", "default::DeprecationWarning", *arguments),
             cwd=cwd,
             env=variables,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=seconds,
         )
     context = multiprocessing.get_context("forkserver")

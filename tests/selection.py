@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.book import Book, Rule
+from tests.programs import tool
 
 # Files of the suite that look at each rule, or at what holds for all.
 FOR_EACH_RULE = ("test_pages.py", "test_examples.py", "test_setup.py")
@@ -36,13 +36,7 @@ def changed_rules(book: Book) -> list[str] | None:
     """
 
     def git(*command: str) -> list[str]:
-        run = subprocess.run(
-            ["git", *command],
-            cwd=book.root,
-            capture_output=True,
-            text=True,
-        )
-        return run.stdout.splitlines()
+        return tool("git", *command, cwd=book.root).stdout.splitlines()
 
     (base,) = (
         git("merge-base", "HEAD", "origin/main")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import contract, recorded
-from tests.book import BOOK, ROOT, Rule
+from tests.book import BOOK, ROOT
 
 PAGES = {page.name: page for page in BOOK.pages}
 RECORDED = recorded.pages_with_recorded_parts(BOOK)
@@ -23,19 +23,8 @@ def test_the_rooms_of_all_rules_stand_in_step() -> None:
     contract.report(contract.room_problems(BOOK))
 
 
-@pytest.mark.parametrize(
-    "name", [page.name for page in RECORDED if isinstance(page, Rule)]
-)
+@pytest.mark.parametrize("name", [page.name for page in RECORDED])
 def test_the_recorded_parts_are_up_to_date(
-    name: str, record: Callable[[Path, str], None]
-) -> None:
-    record(PAGES[name].file, recorded.with_recorded_parts(PAGES[name]))
-
-
-@pytest.mark.parametrize(
-    "name", [page.name for page in RECORDED if not isinstance(page, Rule)]
-)
-def test_the_recorded_list_is_up_to_date(
     name: str, record: Callable[[Path, str], None]
 ) -> None:
     record(PAGES[name].file, recorded.with_recorded_parts(PAGES[name]))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from tests.book import ROOT
-from tests.programs import python
-
-TOOLS = Path(sys.executable).parent
+from tests.programs import python, tool
 
 
 def direct_dependencies() -> dict[Requirement, str]:
@@ -68,13 +64,8 @@ sys.exit(code)
 def test_a_collection_starts_no_server_and_leaves_nothing(tmp_path):
     # It is what an editor does at each save, in the home of a developer. The
     # import of prefect.server would more than double what it costs.
-    collected = subprocess.run(
-        [sys.executable, "-c", COLLECT],
-        cwd=ROOT,
-        env=os.environ | {"PREFECT_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    home = os.environ | {"PREFECT_HOME": str(tmp_path)}
+    collected = tool(sys.executable, "-c", COLLECT, env=home)
     assert collected.returncode == 0, collected.stdout + collected.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -88,12 +79,7 @@ def test_xdist_keeps_a_group_on_one_worker(tmp_path):
         "@pytest.mark.parametrize('n', range(9))\n"
         "def test_worker(n, worker_id): print(f'on={worker_id}')\n"
     )
-    run = subprocess.run(
-        [TOOLS / "pytest", "-n=2", "--dist=loadgroup", "-rP"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    run = tool("pytest", "-n=2", "--dist=loadgroup", "-rP", cwd=tmp_path)
     on = re.findall(r"^on=(\w+)", run.stdout, re.M)
     assert len(on) == 9 and len(set(on)) == 1, run.stdout
 
@@ -123,11 +109,7 @@ def test_readmes_blocks_are_ones_that_pytest_runs():
     ids=lambda linter: linter[0],
 )
 def test_the_github_workflow_is_sound(linter):
-    checked = subprocess.run(
-        [TOOLS / linter[0], *linter[1:], ROOT / ".github/workflows/site.yml"],
-        capture_output=True,
-        text=True,
-    )
+    checked = tool(*linter, ".github/workflows/site.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -135,12 +117,7 @@ def test_the_github_workflow_is_sound(linter):
     "command", [["check", "--output-format=concise"], ["format", "--check"]]
 )
 def test_the_code_is_linted_and_formatted(command):
-    checked = subprocess.run(
-        [TOOLS / "ruff", *command, "--quiet", "."],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    checked = tool("ruff", *command, "--quiet", ".")
     assert checked.returncode == 0, f"run `make lint` first:\n{checked.stdout}"
 
 

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page
 from tests import contract
 from tests.book import ROOT
 from tests.site import web
-from tests.test_guards import copy  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="session")

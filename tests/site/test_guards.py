@@ -6,18 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests import backend, contract
-from tests.book import ROOT, Book, Rule
+from tests import backend
+from tests.book import BOOK, Rule
 from tests.observe import settles
-from tests.site import web
+from tests.site import checks, web
 from tests.test_guards import PAGE, ROOM, replace
 
+RULE = Rule(BOOK, PAGE.removeprefix("docs/"))
 pytestmark = pytest.mark.xdist_group("faults of the site")
 
 
@@ -44,65 +44,42 @@ def test_a_missing_snippet_stops_the_build(copy: Path) -> None:
 
 
 @pytest.fixture
-def spoil(
-    site: Path, copy: Path
-) -> Callable[[Callable[[str], str]], tuple[Rule, Path]]:
-    """Change the built page of the rule, in a copy of the built site."""
-
-    def change(edit: Callable[[str], str]) -> tuple[Rule, Path]:
-        spoilt = copy / "site"
-        shutil.copytree(site, spoilt)
-        rule = Rule(Book(ROOT), PAGE.removeprefix("docs/"))
-        html = spoilt / rule.address / "index.html"
-        before = html.read_text("utf-8")
-        html.write_text(edit(before), "utf-8")
-        assert html.read_text("utf-8") != before
-        return rule, spoilt
-
-    return change
+def spoilt(site: Path, tmp_path: Path) -> Path:
+    """The built page of the rule, alone, to spoil."""
+    html = tmp_path / RULE.address / "index.html"
+    html.parent.mkdir(parents=True)
+    shutil.copy(site / RULE.address / "index.html", html)
+    return html
 
 
-class TestTheBuiltSite:
-    def test_a_changed_block_is_found(self, spoil):
-        rule, spoilt = spoil(lambda html: html.replace("Charges", "Fees", 1))
-        assert "no tested file" in contract.built_problems(rule, spoilt)[0]
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Charges", "Fees", "shows blocks that are no tested file"),
+        ("</article>", "<pre>x</pre></article>", "has code outside of a fence"),
+        ("<h1", "<script src='//a.org/x'></script><h1", "loads //a.org/x"),
+        ("</article>", "--8<-- 'x'</article>", "the reader sees an include"),
+    ],
+)
+def test_a_fault_in_a_built_page_is_found(
+    old: str, new: str, message: str, spoilt: Path
+) -> None:
+    replace(spoilt, old, new)
+    (found,) = checks.built_problems(RULE, spoilt.parents[2])
+    assert f"{PAGE}: " in found and message in found
 
-    def test_code_outside_of_a_fence_is_found(self, spoil):
-        rule, spoilt = spoil(
-            lambda html: html.replace("</article>", "<pre>x</pre></article>")
-        )
-        found = contract.built_problems(rule, spoilt)
-        assert f"{PAGE}: the built page has code outside" in found[0]
 
-    def test_an_external_script_is_found(self, spoil):
-        rule, spoilt = spoil(
-            lambda html: html.replace(
-                "</body>", '<script src="//example.org/x.js"></script></body>'
-            )
-        )
-        html = spoilt / rule.address / "index.html"
-        (found,) = contract.third_party_problems(
-            html, spoilt, "http://127.0.0.1/"
-        )
-        assert (
-            "retry-tasks-not-flows/index.html: loads //example.org/x.js"
-            in found
-        )
+def test_a_renamed_heading_id_is_found(spoilt: Path) -> None:
+    replace(spoilt, 'id="symptom"', 'id="signs"')
+    address = f"{RULE.address}#symptom"
+    (found,) = checks.permalink_problems(spoilt.parents[2], [address])
+    assert f"docs/permalinks.txt: {address}: the anchor is gone" in found
 
-    def test_a_renamed_heading_id_is_found(self, spoil):
-        rule, spoilt = spoil(
-            lambda html: html.replace('id="symptom"', 'id="signs"')
-        )
-        address = f"{rule.address}#symptom"
-        (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
-        assert f"docs/permalinks.txt: {address}: the anchor is gone" in found
 
-    def test_a_lost_page_is_found(self, spoil):
-        rule, spoilt = spoil(lambda html: html + " ")
-        address = rule.address
-        shutil.rmtree(spoilt / address)
-        (found,) = contract.permalink_problems(Book(ROOT), spoilt, [address])
-        assert f"docs/permalinks.txt: {address}: the page is gone" in found
+def test_a_lost_page_is_found(spoilt: Path) -> None:
+    spoilt.unlink()
+    (found,) = checks.permalink_problems(spoilt.parents[2], [RULE.address])
+    assert f"docs/permalinks.txt: {RULE.address}: the page is gone" in found
 
 
 def test_serve_reloads_when_a_program_changes(copy: Path) -> None:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import contract
 from tests.book import ROOT, Book
-from tests.site import web
+from tests.programs import tool
+from tests.site import checks, web
 
 pytestmark = pytest.mark.xdist_group("site")
 PAGES = {page.name: page for page in Book(ROOT).pages}
@@ -25,14 +25,7 @@ PAGES = {page.name: page for page in Book(ROOT).pages}
 
 @pytest.mark.parametrize("name", PAGES)
 def test_each_built_block_is_a_tested_text(name: str, site: Path) -> None:
-    contract.report(contract.built_problems(PAGES[name], site))
-
-
-def test_viewing_a_page_asks_no_other_host(book: Book, site: Path) -> None:
-    for html in site.rglob("*.html"):
-        contract.report(
-            contract.third_party_problems(html, site, book.config.site_url)
-        )
+    contract.report(checks.built_problems(PAGES[name], site))
 
 
 def test_every_published_address_still_works(
@@ -40,25 +33,15 @@ def test_every_published_address_still_works(
 ) -> None:
     file = ROOT / "docs" / "permalinks.txt"
     ledger = file.read_text("utf-8").splitlines() if file.exists() else []
-    contract.report(contract.permalink_problems(book, site, ledger))
-    now = sorted({*ledger, *contract.permalinks(book, site)})
+    contract.report(checks.permalink_problems(site, ledger))
+    now = sorted({*ledger, *checks.permalinks(book, site)})
     record(file, "\n".join(now) + "\n")
 
 
 def test_links_and_anchors_lead_somewhere(site: Path) -> None:
-    lychee = Path(sys.executable).with_name("lychee")
-    checked = subprocess.run(
-        [
-            str(lychee),
-            "--offline",
-            "--include-fragments",
-            "--index-files=index.html",
-            "--no-progress",
-            f"--root-dir={site}",
-            str(site),
-        ],
-        capture_output=True,
-        text=True,
+    checked = tool(
+        *("lychee", "--offline", "--include-fragments", "--no-progress"),
+        *("--index-files=index.html", f"--root-dir={site}", site),
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -218,11 +201,7 @@ def test_the_rules_are_published_as_data_and_as_markdown(
 
 def test_a_script_finds_the_rule_of_a_message(address: str) -> None:
     message = "09:14 | Retries are exhausted - no more"
-    run = subprocess.run(
-        [sys.executable, ROOT / "snippets/find_rule.py", address, message],
-        capture_output=True,
-        text=True,
-    )
+    run = tool(sys.executable, "snippets/find_rule.py", address, message)
     assert run.stdout == f"{address}resilience/back-off-with-jitter/\n"
 
 
@@ -243,8 +222,8 @@ def test_an_old_address_leads_to_the_new_one(
     built = tmp_path / "site"
     web.build(tmp_path, built).check_returncode()
 
-    assert contract.permalink_problems(book, built, ["old/#old-id"]) == []
-    assert contract.permalink_problems(book, built, ["old/#lost", "gone/"])
+    assert checks.permalink_problems(built, ["old/#old-id"]) == []
+    assert checks.permalink_problems(built, ["old/#lost", "gone/"])
     with web.served(built) as address, browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{address}old/#old-id")
@@ -252,11 +231,14 @@ def test_an_old_address_leads_to_the_new_one(
         assert view.locator("#old-id").count() == 1
 
 
-def test_the_offline_site_works_from_a_disk(
+def test_the_offline_site_without_reference_works_from_a_disk(
     tmp_path: Path, browser: Browser
 ) -> None:
+    # Built as `make serve` does: strict, so no link into the reference breaks.
     build = web.build(ROOT, tmp_path, OFFLINE="true")
     assert build.returncode == 0, build.stderr
+    left_out = (tmp_path / "reference/index.html").read_text("utf-8")
+    assert "This preview has no reference" in left_out
     asked: list[str] = []
     with browser.new_context() as context:
         view = context.new_page()

@@ -13,10 +13,12 @@ from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from bs4 import BeautifulSoup, SoupStrainer
-from playwright.sync_api import Browser, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.programs import tool
 
 # A page of each kind, by its address.
 KINDS = {
@@ -47,15 +49,12 @@ def build(
     Returns:
         The ended process, with what it printed as text.
     """
-    command = ["mkdocs", "build", "--strict", f"--site-dir={folder}"]
     if publish == "false":
         settings["PREVIEW"] = "overrides/preview.md"
-    return subprocess.run(
-        [sys.executable, "-m", *command],
+    return tool(
+        *(sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder),
         cwd=root,
         env=os.environ | {"PUBLISH": publish} | settings,
-        capture_output=True,
-        text=True,
     )
 
 
@@ -165,24 +164,3 @@ def parts(html: Path, site: Path) -> dict[str, int]:
     paths = {urljoin(page, tag.get("href") or tag["src"]) for tag in tags}
     files = {path: site / path.lstrip("/") for path in paths} | {page: html}
     return {path: _compressed(file) for path, file in files.items()}
-
-
-def weigh(browser: Browser, url: str) -> Iterator[dict[str, int]]:
-    """Load a page as a first visit does, and then move the pointer.
-
-    Yields:
-        The bytes of each body received so far, compressed with gzip, by its
-        path: once before the reader's first act, and once after it.
-    """
-    requests: list[Request] = []
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.on("requestfinished", lambda request: requests.append(request))
-        page.goto(url, wait_until="networkidle")
-        for _ in range(2):
-            yield {
-                urlsplit(request.url).path: request.sizes()["responseBodySize"]
-                for request in requests
-            }
-            page.mouse.move(100, 100)
-            page.wait_for_timeout(1000)

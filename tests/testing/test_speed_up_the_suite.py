@@ -1,5 +1,7 @@
 import asyncio
+import time
 from shutil import copy
+from statistics import median
 
 import pytest
 from prefect import flow
@@ -24,13 +26,12 @@ def heartbeats_as_a_reader_has_them():
         yield
 
 
-def test_a_typical_flow_run_waits_for_its_heartbeat(dont):
-    assert dont.typical_test() >= 1
+def test_a_flow_run_that_has_ended_waits_for_its_heartbeat(dont):
+    assert dont.typical_wait() > 0.5
 
 
-def test_without_heartbeats_a_flow_run_is_faster_than_that(do):
-    # The fastest of three: a busy machine adds time, and never takes any away.
-    assert min(do.typical_test() for _ in range(3)) < 1
+def test_without_heartbeats_it_does_not_wait(do):
+    assert do.typical_wait() < 0.5
 
 
 def test_a_subflow_waits_once_more(dont):
@@ -39,18 +40,24 @@ def test_a_subflow_waits_once_more(dont):
         dont.count_orders([])
         dont.count_orders(["tea"])
 
-    assert max(dont.seconds(report) for _ in range(2)) >= 2
+    def seconds():
+        begin = time.monotonic()
+        report()
+        return time.monotonic() - begin
+
+    assert max(seconds() for _ in range(2)) >= 2
 
 
-def test_an_async_flow_does_not_wait(dont):
+def test_an_async_flow_does_not_wait():
     @flow
     async def count_orders():
-        return 0
+        return time.monotonic()
 
-    def run():
-        asyncio.run(count_orders())
+    def waited():
+        ended = asyncio.run(count_orders())
+        return time.monotonic() - ended
 
-    assert min(dont.seconds(run) for _ in range(3)) < 1
+    assert median(waited() for _ in range(3)) < 0.5
 
 
 @pytest.mark.parametrize(

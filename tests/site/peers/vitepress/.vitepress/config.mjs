@@ -1,0 +1,1 @@
+export default { srcDir: "docs", outDir: "site", ignoreDeadLinks: true };
