@@ -36,10 +36,10 @@ def run(line: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["old"])
-def test_the_old_way_fails_as_the_page_says(row: dict, tmp_path: Path) -> None:
+def test_the_old_way_fails_as_the_page_says(row, tmp_path):
     assert row["says"] in run(row["old"], tmp_path)
 
 
 @pytest.mark.parametrize("new", sorted({row["new"] for row in ROWS}))
-def test_the_new_way_works(new: str, tmp_path: Path) -> None:
+def test_the_new_way_works(new, tmp_path):
     assert run(new, tmp_path) == ""

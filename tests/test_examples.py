@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from tests import contract
@@ -22,9 +19,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_program_prints_its_recorded_output(
-    name: str, tmp_path: Path, record: Callable[[Path, str], None]
-) -> None:
+def test_the_program_prints_its_recorded_output(name, tmp_path, record):
     program, output = ROOT / name, (ROOT / name).with_suffix(".out")
     run = run_program(program, tmp_path)
     contract.report(contract.program_problems(name, run))

@@ -55,12 +55,12 @@ def said_of(root: Path) -> str:
     return "\n".join(problems)
 
 
-def test_the_rule_to_spoil_has_no_fault(copy: Path) -> None:
+def test_the_rule_to_spoil_has_no_fault(copy):
     assert said_of(copy) == ""
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
-def test_a_fault_is_found(fault: dict[str, str], copy: Path) -> None:
+def test_a_fault_is_found(fault, copy):
     file = copy / fault["file"]
     if "old" in fault:
         replace(file, fault["old"], fault["new"])
@@ -82,9 +82,7 @@ def test_a_fault_is_found(fault: dict[str, str], copy: Path) -> None:
     ],
     ids=["a comment", "a docstring", "an idle constant"],
 )
-def test_a_file_that_nothing_running_names_is_found(
-    mention: str, copy: Path
-) -> None:
+def test_a_file_that_nothing_running_names_is_found(mention, copy):
     replace(copy / PAGE, f"{ROOM}/dont.py", f"{ROOM}/charges.csv")
     (copy / ROOM / "charges.csv").write_text("order-7,12.50")
     unread = f"{PAGE}: includes {ROOM}/charges.csv, which no test runs"
@@ -96,7 +94,7 @@ def test_a_file_that_nothing_running_names_is_found(
     assert unread not in said_of(copy)
 
 
-def test_two_programs_with_the_same_text_are_found(copy: Path) -> None:
+def test_two_programs_with_the_same_text_are_found(copy):
     shutil.copy(copy / ROOM / "dont.py", copy / ROOM / "do.py")
     assert f"{ROOM}/do.py: is the same as dont.py" in said_of(copy)
 
@@ -109,7 +107,7 @@ def test_two_programs_with_the_same_text_are_found(copy: Path) -> None:
         ("@pytest.mark.xfail\ndef test_x(): assert 1\n", "xfail` is banned"),
     ],
 )
-def test_a_test_that_never_runs_is_found(fault: str, message: str) -> None:
+def test_a_test_that_never_runs_is_found(fault, message):
     linted = tool(
         *("ruff", "check", "--stdin-filename=tests/resilience/test_x.py", "-"),
         input=f"import pytest\n\n\n{fault}",
@@ -117,7 +115,7 @@ def test_a_test_that_never_runs_is_found(fault: str, message: str) -> None:
     assert message in linted.stdout
 
 
-def test_a_program_that_prints_something_else_is_found(tmp_path: Path) -> None:
+def test_a_program_that_prints_something_else_is_found(tmp_path):
     program = tmp_path / "do.py"
     program.write_text("print('Fees: 1')")
     output = tmp_path / "do.out"
@@ -128,9 +126,7 @@ def test_a_program_that_prints_something_else_is_found(tmp_path: Path) -> None:
     assert "-Charges: 1\n+Fees: 1" in found
 
 
-def test_a_program_that_prints_something_else_each_time_is_found(
-    tmp_path: Path,
-) -> None:
+def test_a_program_that_prints_something_else_each_time_is_found(tmp_path):
     program = tmp_path / "do.py"
     program.write_text("import os; print(os.getpid())")
     runs = [run_program(program, tmp_path) for _ in range(2)]
@@ -138,7 +134,7 @@ def test_a_program_that_prints_something_else_each_time_is_found(
     assert "do.py: prints something else in each run" in found
 
 
-def test_a_deprecated_call_of_prefect_is_found(tmp_path: Path) -> None:
+def test_a_deprecated_call_of_prefect_is_found(tmp_path):
     program = tmp_path / "do.py"
     program.write_text(
         "from prefect.flow_engine import send_heartbeats_sync\n"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from tests import contract, recorded
@@ -15,25 +12,21 @@ RECORDED = recorded.pages_with_recorded_parts(BOOK)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_page_shows_only_tested_files(name: str) -> None:
+def test_the_page_shows_only_tested_files(name):
     contract.report(contract.page_problems(PAGES[name]))
 
 
-def test_the_rooms_of_all_rules_stand_in_step() -> None:
+def test_the_rooms_of_all_rules_stand_in_step():
     contract.report(contract.room_problems(BOOK))
 
 
 @pytest.mark.parametrize("name", [page.name for page in RECORDED])
-def test_the_recorded_parts_are_up_to_date(
-    name: str, record: Callable[[Path, str], None]
-) -> None:
+def test_the_recorded_parts_are_up_to_date(name, record):
     record(PAGES[name].file, recorded.with_recorded_parts(PAGES[name]))
 
 
 @pytest.mark.parametrize("name", recorded.FILES)
-def test_the_recorded_file_is_up_to_date(
-    name: str, record: Callable[[Path, str], None]
-) -> None:
+def test_the_recorded_file_is_up_to_date(name, record):
     record(ROOT / name, recorded.FILES[name](BOOK))
 
 
@@ -44,5 +37,5 @@ def test_the_recorded_file_is_up_to_date(
         for file in sorted((ROOT / "tests").rglob("*.py"))
     ],
 )
-def test_the_tests_can_fail(name: str) -> None:
+def test_the_tests_can_fail(name):
     contract.report(contract.tests_problems(ROOT / name, ROOT))

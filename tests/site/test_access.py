@@ -5,13 +5,12 @@ axe-core also looks at the order of headings and at the texts of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from bs4 import Tag
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from tests import contract
 from tests.book import ROOT, Book
@@ -49,9 +48,7 @@ ALL_STATES = {
         for number, name in enumerate(PAGES)
     ],
 )
-def test_everyone_can_read_the_page(
-    name: str, visit: Callable[..., Page]
-) -> None:
+def test_everyone_can_read_the_page(name, visit):
     found: list[str] = []
     view = visit(PAGES[name], 390)
     view.emulate_media(reduced_motion="reduce")
@@ -121,9 +118,7 @@ def kinds(html: Path) -> set[str]:
 
 
 @pytest.mark.xdist_group("site")  # its worker has parsed the pages
-def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(
-    site: Path,
-) -> None:
+def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(site):
     shown = {
         name: kinds(site / address / "index.html")
         for name, address in PAGES.items()
@@ -140,9 +135,7 @@ def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(
 
 
 @HALVES[0]
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit):
     view = visit("resilience/key-your-cache/", 1440)
     seen, hidden = set(), []
     for _ in range(300):
@@ -170,7 +163,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
 
 
 @HALVES[0]
-def test_a_page_is_read_without_scripts(browser: Browser, address: str) -> None:
+def test_a_page_is_read_without_scripts(browser, address):
     with browser.new_context(java_script_enabled=False) as context:
         view = context.new_page()
         view.goto(address + "resilience/key-your-cache/")
@@ -180,9 +173,7 @@ def test_a_page_is_read_without_scripts(browser: Browser, address: str) -> None:
 
 
 @HALVES[0]
-def test_nothing_moves_for_readers_who_asked_for_that(
-    visit: Callable[..., Page],
-) -> None:
+def test_nothing_moves_for_readers_who_asked_for_that(visit):
     view = visit("", 1440)
     moving = """() => [...document.querySelectorAll("*")].filter(e => {
         const style = getComputedStyle(e);

@@ -21,7 +21,7 @@ RULE = Rule(BOOK, PAGE.removeprefix("docs/"))
 pytestmark = pytest.mark.xdist_group("faults of the site")
 
 
-def test_a_dead_link_anchor_or_image_stops_the_build(copy: Path) -> None:
+def test_a_dead_link_anchor_or_image_stops_the_build(copy):
     links = "[a](gone.md) [b](index.md#gone) ![c](gone.png)"
     replace(copy / PAGE, "The two programs differ", f"{links} The two differ")
     replace(
@@ -36,7 +36,7 @@ def test_a_dead_link_anchor_or_image_stops_the_build(copy: Path) -> None:
         assert "WARNING" in line and "resilience/" in line
 
 
-def test_a_missing_snippet_stops_the_build(copy: Path) -> None:
+def test_a_missing_snippet_stops_the_build(copy):
     (copy / ROOM / "dont.py").unlink()
     build = web.build(copy, copy / "site")
     assert build.returncode != 0
@@ -61,28 +61,26 @@ def spoilt(site: Path, tmp_path: Path) -> Path:
         ("</article>", "--8<-- 'x'</article>", "the reader sees an include"),
     ],
 )
-def test_a_fault_in_a_built_page_is_found(
-    old: str, new: str, message: str, spoilt: Path
-) -> None:
+def test_a_fault_in_a_built_page_is_found(old, new, message, spoilt):
     replace(spoilt, old, new)
     (found,) = checks.built_problems(RULE, spoilt.parents[2])
     assert f"{PAGE}: " in found and message in found
 
 
-def test_a_renamed_heading_id_is_found(spoilt: Path) -> None:
+def test_a_renamed_heading_id_is_found(spoilt):
     replace(spoilt, 'id="symptom"', 'id="signs"')
     address = f"{RULE.address}#symptom"
     (found,) = checks.permalink_problems(spoilt.parents[2], [address])
     assert f"docs/permalinks.txt: {address}: the anchor is gone" in found
 
 
-def test_a_lost_page_is_found(spoilt: Path) -> None:
+def test_a_lost_page_is_found(spoilt):
     spoilt.unlink()
     (found,) = checks.permalink_problems(spoilt.parents[2], [RULE.address])
     assert f"docs/permalinks.txt: {RULE.address}: the page is gone" in found
 
 
-def test_serve_reloads_when_a_program_changes(copy: Path) -> None:
+def test_serve_reloads_when_a_program_changes(copy):
     output = copy / ROOM / "dont.out"
     for page in (copy / "docs").rglob("*.md"):
         if page != copy / PAGE:

@@ -7,8 +7,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,13 +23,11 @@ PAGES = {page.name: page for page in Book(ROOT).pages}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_each_built_block_is_a_tested_text(name: str, site: Path) -> None:
+def test_each_built_block_is_a_tested_text(name, site):
     contract.report(checks.built_problems(PAGES[name], site))
 
 
-def test_every_published_address_still_works(
-    book: Book, site: Path, record: Callable[[Path, str], None]
-) -> None:
+def test_every_published_address_still_works(book, site, record):
     file = ROOT / "docs" / "permalinks.txt"
     ledger = file.read_text("utf-8").splitlines() if file.exists() else []
     contract.report(checks.permalink_problems(site, ledger))
@@ -38,7 +35,7 @@ def test_every_published_address_still_works(
     record(file, "\n".join(now) + "\n")
 
 
-def test_links_and_anchors_lead_somewhere(site: Path) -> None:
+def test_links_and_anchors_lead_somewhere(site):
     checked = tool(
         *("lychee", "--offline", "--include-fragments", "--no-progress"),
         *("--index-files=index.html", f"--root-dir={site}", site),
@@ -46,7 +43,7 @@ def test_links_and_anchors_lead_somewhere(site: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_404_page_offers_the_search(visit: Callable[..., Page]) -> None:
+def test_the_404_page_offers_the_search(visit):
     view = visit("no/such/page/", 1440)
     view.get_by_text("Search the rules").click()
     view.locator(".md-search__input").press_sequentially("retry tasks")
@@ -70,9 +67,7 @@ def search(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS)
-def test_searching_a_symptom_finds_its_rule_first(
-    symptom: str, book: Book, search: Page
-) -> None:
+def test_searching_a_symptom_finds_its_rule_first(symptom, book, search):
     box = search.locator(".md-search__input")
     results = search.locator(".md-search-result__item > a")
     box.press("Control+A")
@@ -87,14 +82,12 @@ def test_searching_a_symptom_finds_its_rule_first(
     }
 
 
-def test_the_checklist_prints_on_two_pages_at_most(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_checklist_prints_on_two_pages_at_most(visit):
     pdf = visit("checklist/", 1440).pdf(format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
 
 
-def test_each_inline_script_is_allowed_by_the_policy(site: Path) -> None:
+def test_each_inline_script_is_allowed_by_the_policy(site):
     allowed = Book(ROOT).config.extra["inline_scripts"]
     for html in site.rglob("*.html"):
         soup = web.soup(html)
@@ -110,9 +103,7 @@ def test_each_inline_script_is_allowed_by_the_policy(site: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_link_to_the_page_shows_its_title_and_its_reason(
-    name: str, site: Path, book: Book
-) -> None:
+def test_a_link_to_the_page_shows_its_title_and_its_reason(name, site, book):
     page = PAGES[name]
     soup = web.soup(site / page.address / "index.html")
     said = {
@@ -131,7 +122,7 @@ def test_a_link_to_the_page_shows_its_title_and_its_reason(
     assert said["og:url"] in (site / "sitemap.xml").read_text("utf-8")
 
 
-def test_what_changed_names_every_rule(book: Book) -> None:
+def test_what_changed_names_every_rule(book):
     changes = (ROOT / "docs/changes.md").read_text("utf-8")
     silent = [rule.slug for rule in book.rules if rule.path not in changes]
     assert not silent, f"docs/changes.md: add a line for {silent}"
@@ -157,12 +148,8 @@ def copied(view: Page) -> dict[str, str]:
     ],
 )
 def test_a_heading_gives_its_link_in_three_forms(
-    heading: str,
-    title: str,
-    anchor: str,
-    address: str,
-    visit: Callable[..., Page],
-) -> None:
+    heading, title, anchor, address, visit
+):
     path = "modular-workflows/map-with-care/"
     view = visit(path, 1440)
     view.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -180,9 +167,7 @@ def test_a_heading_gives_its_link_in_three_forms(
         assert text in copied(view)[kind]
 
 
-def test_the_rules_are_published_as_data_and_as_markdown(
-    book: Book, site: Path
-) -> None:
+def test_the_rules_are_published_as_data_and_as_markdown(book, site):
     rules = json.loads((site / "rules.json").read_text("utf-8"))["rules"]
     whole = (site / "llms-full.txt").read_text("utf-8")
     listed = (site / "llms.txt").read_text("utf-8")
@@ -199,15 +184,13 @@ def test_the_rules_are_published_as_data_and_as_markdown(
         assert f"/{rule['address']}index.md" in listed
 
 
-def test_a_script_finds_the_rule_of_a_message(address: str) -> None:
+def test_a_script_finds_the_rule_of_a_message(address):
     message = "09:14 | Retries are exhausted - no more"
     run = tool(sys.executable, "snippets/find_rule.py", address, message)
     assert run.stdout == f"{address}resilience/back-off-with-jitter/\n"
 
 
-def test_an_old_address_leads_to_the_new_one(
-    tmp_path: Path, browser: Browser, book: Book
-) -> None:
+def test_an_old_address_leads_to_the_new_one(tmp_path, browser, book):
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "index.md").write_text("# Home")
@@ -232,8 +215,8 @@ def test_an_old_address_leads_to_the_new_one(
 
 
 def test_the_offline_site_without_reference_works_from_a_disk(
-    tmp_path: Path, browser: Browser
-) -> None:
+    tmp_path, browser
+):
     # Built as `make serve` does: strict, so no link into the reference breaks.
     build = web.build(ROOT, tmp_path, OFFLINE="true")
     assert build.returncode == 0, build.stderr
@@ -255,7 +238,7 @@ def test_the_offline_site_without_reference_works_from_a_disk(
     assert strangers == []
 
 
-def test_links_to_other_sites_are_well_formed(site: Path) -> None:
+def test_links_to_other_sites_are_well_formed(site):
     wrong = {
         f"{html.relative_to(site)}: {link['href']}"
         for html in site.rglob("*.html")

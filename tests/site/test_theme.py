@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from overrides import style
-from tests.book import ROOT, Book
+from tests.book import ROOT
 from tests.site import web
 
 pytestmark = pytest.mark.xdist_group("theme")
@@ -21,9 +20,7 @@ MATERIAL = "**/assets/javascripts/bundle.*.js"
 RULE = "resilience/retry-tasks-not-flows/"
 
 
-def test_the_style_sheet_holds_what_the_pages_use(
-    site: Path, record: Callable[[Path, str], None]
-) -> None:
+def test_the_style_sheet_holds_what_the_pages_use(site, record):
     pages = [html.read_text("utf-8") for html in site.rglob("*.html")]
     own = (ROOT / "overrides/site.css").read_text("utf-8")
     foreign = (site / "assets/_mkdocstrings.css").read_text("utf-8")
@@ -38,7 +35,7 @@ RULES = 60_000  # the same, for half of the rules
 REFERENCE = 70_000  # one page holds all of it
 
 
-def test_each_page_stays_within_its_budget(book: Book, site: Path) -> None:
+def test_each_page_stays_within_its_budget(book, site):
     pages = {
         str(html.relative_to(site)): web.parts(html, site)
         for html in site.rglob("*.html")
@@ -88,13 +85,7 @@ def before_material(view: Page) -> Iterator[None]:
     ],
     ids=["pointer", "focus", "scroll", "key", "time"],
 )
-def test_material_waits_for_the_first_act(
-    kind: str,
-    act: Callable[[Page], None],
-    browser: Browser,
-    site: Path,
-    address: str,
-) -> None:
+def test_material_waits_for_the_first_act(kind, act, browser, site, address):
     path, asked = web.KINDS[kind], set[str]()
     with browser.new_context() as context:  # of its own: its clock is stopped
         view = context.new_page()
@@ -112,9 +103,7 @@ def test_material_waits_for_the_first_act(
         expect(view.locator(".md-nav__link--active").first).to_be_attached()
 
 
-def test_the_search_is_loaded_when_it_is_first_used(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_search_is_loaded_when_it_is_first_used(visit):
     asked: list[str] = []
     view = visit(RULE, 1440)
     view.on("request", lambda request: asked.append(request.url))
@@ -134,7 +123,7 @@ def finds(view: Page, words: str = "retry tasks") -> None:
     expect(first).to_be_visible()
 
 
-def test_a_slash_as_the_first_act_searches(visit: Callable[..., Page]) -> None:
+def test_a_slash_as_the_first_act_searches(visit):
     view = visit("changes/", 1440)
     with before_material(view):
         view.keyboard.press("/")
@@ -147,18 +136,14 @@ def test_a_slash_as_the_first_act_searches(visit: Callable[..., Page]) -> None:
     ("width", "sign"),
     [(1440, ".md-search__input"), (390, ".md-header__button[for=__search]")],
 )
-def test_a_click_on_the_search_as_the_first_act_searches(
-    width: int, sign: str, visit: Callable[..., Page]
-) -> None:
+def test_a_click_on_the_search_as_the_first_act_searches(width, sign, visit):
     view = visit("changes/", width)
     with before_material(view):
         view.locator(sign).click()
     finds(view)
 
 
-def test_a_search_in_the_address_starts_at_once(
-    visit: Callable[..., Page],
-) -> None:
+def test_a_search_in_the_address_starts_at_once(visit):
     view = visit("changes/?q=retry+tasks", 1440)
     finds(view, "")
     view = visit(f"{RULE}?h=retry", 1440)
@@ -166,9 +151,7 @@ def test_a_search_in_the_address_starts_at_once(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_first_visit_has_the_readers_scheme_and_its_toggle(
-    scheme: str, visit: Callable[..., Page]
-) -> None:
+def test_a_first_visit_has_the_readers_scheme_and_its_toggle(scheme, visit):
     other = {"light": "dark", "dark": "light"}[scheme]
     body = visit("changes/", 1440, scheme).locator("body")
     schemes = {"light": "default", "dark": "slate"}
@@ -180,9 +163,7 @@ def test_a_first_visit_has_the_readers_scheme_and_its_toggle(
     expect(body).to_have_attribute("data-md-color-scheme", schemes[scheme])
 
 
-def test_the_drawer_opens_as_the_first_act_and_stays(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_drawer_opens_as_the_first_act_and_stays(visit):
     view = visit(RULE, 390)
     with before_material(view):
         view.locator("[for=__drawer].md-header__button").click()
@@ -191,18 +172,14 @@ def test_the_drawer_opens_as_the_first_act_and_stays(
     expect(view.locator(".md-sidebar--primary")).to_be_in_viewport()
 
 
-def test_a_key_as_the_first_act_turns_the_page(
-    visit: Callable[..., Page],
-) -> None:
+def test_a_key_as_the_first_act_turns_the_page(visit):
     view = visit(RULE, 1440)
     with before_material(view):
         view.keyboard.press("n")
     expect(view).to_have_url(re.compile("/back-off-with-jitter/$"))
 
 
-def test_the_first_click_on_a_copy_button_copies(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_first_click_on_a_copy_button_copies(visit):
     view = visit(RULE, 1440)
     view.context.grant_permissions(["clipboard-read", "clipboard-write"])
     program = view.locator("article pre").first
@@ -213,9 +190,7 @@ def test_the_first_click_on_a_copy_button_copies(
     assert copied == program.locator("code").inner_text().rstrip()
 
 
-def test_the_first_click_on_a_link_sign_offers_the_link(
-    visit: Callable[..., Page],
-) -> None:
+def test_the_first_click_on_a_link_sign_offers_the_link(visit):
     view = visit(RULE, 1440)
     with before_material(view):
         view.locator("h1 > .headerlink").click()
@@ -224,9 +199,7 @@ def test_the_first_click_on_a_link_sign_offers_the_link(
 
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("path", [*web.KINDS.values(), "about/the-article/"])
-def test_nothing_moves_when_material_starts(
-    path: str, width: int, visit: Callable[..., Page]
-) -> None:
+def test_nothing_moves_when_material_starts(path, width, visit):
     places = """() => [...document.querySelectorAll(
             "h1, h2, h3, article > *, footer, .md-search__form, .md-nav__item"
         )].map(e => [e.textContent.slice(0, 40).trim(),
