@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import backend, contract, selection
-from tests.book import BOOK, ROOT, Book
+from tests.book import BOOK, ROOT
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -233,11 +233,6 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def book() -> Book:
-    return BOOK
-
-
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     """Compare a committed file with what it must hold, or rewrite it.
@@ -249,12 +244,11 @@ def record(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     recording = request.config.getoption("--record")
 
     def compare(file: Path, text: str) -> None:
-        problems = contract.recorded_problems(file, text, ROOT)
-        if problems and recording:
+        for problem in contract.recorded_problems(file, text, ROOT):
+            if not recording:
+                contract.report([problem])
             file.write_text(text, "utf-8")
-            request.node.user_properties.append(("recorded", problems[0]))
-        else:
-            contract.report(problems)
+            request.node.user_properties.append(("recorded", problem))
 
     return compare
 

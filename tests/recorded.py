@@ -32,18 +32,12 @@ DECISION = re.compile(
 )
 
 # What names of test functions cannot write as people do.
-PROPER = {
-    "api": "API",
-    "ci": "CI",
-    "json": "JSON",
+ACRONYMS = {"api", "ci", "json", "sla", "url", "utc", "yaml"}
+PROPER = {name: name.upper() for name in ACRONYMS} | {
     "postgres": "PostgreSQL",
     "prefect": "Prefect",
     "redis": "Redis",
-    "sla": "SLA",
     "sqlite": "SQLite",
-    "url": "URL",
-    "utc": "UTC",
-    "yaml": "YAML",
 }
 
 
@@ -231,17 +225,10 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 
 PARTS = {
     make.__name__: make
-    for make in (
-        edition,
-        reason,
-        proof,
-        rules,
-        chapters,
-        checklist,
-        symptoms,
-        decisions,
-        prefect_2,
-    )
+    for make in [
+        *(edition, reason, proof, rules, chapters, checklist, symptoms),
+        *(decisions, prefect_2),
+    ]
 }
 
 

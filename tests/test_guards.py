@@ -45,7 +45,7 @@ def said_of(root: Path) -> str:
     try:
         book = Book(root)
         (rule,) = (r for r in book.rules if r.name == PAGE)
-        problems = contract.room_problems(book)
+        problems = [*contract.room_problems(book)]
         if not problems:
             problems += contract.page_problems(rule)
             problems += contract.tests_problems(rule.test, root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,75 +20,58 @@ LOADS = (
 )
 
 
-def built_problems(page: Page, site: Path) -> list[str]:
+def built_problems(page: Page, site: Path) -> Iterator[str]:
     """Check a built page: its code is tested, and all it loads is our own."""
-    problems = []
     soup = web.soup(site / page.address / "index.html")
     article = soup.select_one("article")
     shown = blocks_of(article)
     if shown != page.blocks:
         strange = [b for b in shown if b not in page.blocks] or shown
-        problems.append(
+        yield (
             f"{page.name}: the built page shows blocks that are no tested file:"
             f" {strange}"
         )
-    problems += [
-        f"{page.name}: the built page has code outside of a fence:"
-        f" {pre.get_text()[:60]!r}"
-        for pre in article.select("pre")
-        if not pre.find_parent(class_=re.compile("language-|doc-signature"))
-    ]
-    if any(
-        type(text) is NavigableString and not text.find_parent("code")
-        for text in article.find_all(string=UNMADE)
-    ):
-        problems.append(
-            f"{page.name}: the reader sees an include or a comment."
+    for pre in article.select("pre"):
+        if not pre.find_parent(class_=re.compile("language-|doc-signature")):
+            yield (
+                f"{page.name}: the built page has code outside of a fence:"
+                f" {pre.get_text()[:60]!r}"
+            )
+    for text in article.find_all(string=UNMADE):
+        if type(text) is NavigableString and not text.find_parent("code"):
+            yield f"{page.name}: the reader sees an include or a comment."
+    for tag in soup.select(LOADS):
+        yield (
+            f"{page.name}: loads {tag.get('src') or tag['href']} from another"
+            " host. Ship the file in docs/assets instead."
         )
-    problems += [
-        f"{page.name}: loads {tag.get('src') or tag['href']} from another host."
-        " Ship the file in docs/assets instead."
-        for tag in soup.select(LOADS)
-    ]
-    return problems
 
 
-def permalinks(book: Book, site: Path) -> list[str]:
+def permalinks(book: Book, site: Path) -> Iterator[str]:
     """List every address of the built site: pages and their headings."""
-    headings = ", ".join(f"article h{level}[id]" for level in range(1, 5))
-    return [
-        address
-        for page in book.pages
-        for address in (
-            page.address,
-            *(
-                f"{page.address}#{heading['id']}"
-                for heading in web.soup(
-                    site / page.address / "index.html"
-                ).select(headings)
-            ),
-        )
-    ]
+    for page in book.pages:
+        yield page.address
+        soup = web.soup(site / page.address / "index.html")
+        for heading in soup.select("article :is(h1, h2, h3, h4)[id]"):
+            yield f"{page.address}#{heading['id']}"
 
 
-def permalink_problems(site: Path, ledger: list[str]) -> list[str]:
+def permalink_problems(site: Path, ledger: list[str]) -> Iterator[str]:
     """Check that each address ever published still leads somewhere."""
-    problems = []
     for address in ledger:
         path, _, anchor = address.partition("#")
         html = site / path / "index.html"
         if not html.is_file():
-            problems.append(
+            yield (
                 f"docs/permalinks.txt: {address}: the page is gone. Give it a"
                 " line below redirect_maps in mkdocs.yml; published addresses"
                 " keep working."
             )
         elif anchor and anchor not in _anchors(html):
-            problems.append(
+            yield (
                 f"docs/permalinks.txt: {address}: the anchor is gone. Keep the"
                 f" old id in the page, with [](){{ #{anchor} }}."
             )
-    return problems
 
 
 @cache

@@ -13,12 +13,12 @@ from bs4 import Tag
 from playwright.sync_api import expect
 
 from tests import contract
-from tests.book import ROOT, Book
+from tests.book import BOOK
 from tests.site import web
 
 # Two workers share the pages: each starts one browser.
 HALVES = [pytest.mark.xdist_group(f"access {half}") for half in (0, 1)]
-PAGES = {page.name: page.address for page in Book(ROOT).pages}
+PAGES = {page.name: page.address for page in BOOK.pages}
 PAGES["404.html"] = "404.html"
 COLOURS = ["color-contrast", "link-in-text-block"]
 # Examined wide and dark too: together they show all that any page shows.

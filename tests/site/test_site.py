@@ -14,12 +14,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import contract
-from tests.book import ROOT, Book
+from tests.book import BOOK, ROOT
 from tests.programs import tool
 from tests.site import checks, web
 
 pytestmark = pytest.mark.xdist_group("site")
-PAGES = {page.name: page for page in Book(ROOT).pages}
+PAGES = {page.name: page for page in BOOK.pages}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -27,11 +27,11 @@ def test_each_built_block_is_a_tested_text(name, site):
     contract.report(checks.built_problems(PAGES[name], site))
 
 
-def test_every_published_address_still_works(book, site, record):
+def test_every_published_address_still_works(site, record):
     file = ROOT / "docs" / "permalinks.txt"
     ledger = file.read_text("utf-8").splitlines() if file.exists() else []
     contract.report(checks.permalink_problems(site, ledger))
-    now = sorted({*ledger, *checks.permalinks(book, site)})
+    now = sorted({*ledger, *checks.permalinks(BOOK, site)})
     record(file, "\n".join(now) + "\n")
 
 
@@ -52,7 +52,7 @@ def test_the_404_page_offers_the_search(visit):
     assert view.locator("h1").inner_text().startswith("Retry tasks, not flows")
 
 
-SYMPTOMS = sorted({s for r in Book(ROOT).rules for s in r.symptoms})
+SYMPTOMS = sorted({s for r in BOOK.rules for s in r.symptoms})
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def search(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS)
-def test_searching_a_symptom_finds_its_rule_first(symptom, book, search):
+def test_searching_a_symptom_finds_its_rule_first(symptom, search):
     box = search.locator(".md-search__input")
     results = search.locator(".md-search-result__item > a")
     box.press("Control+A")
@@ -78,7 +78,7 @@ def test_searching_a_symptom_finds_its_rule_first(symptom, book, search):
     first = results.first
     found = urlsplit(first.evaluate("link => link.href")).path.lstrip("/")
     assert found in {
-        rule.address for rule in book.rules if symptom in rule.symptoms
+        rule.address for rule in BOOK.rules if symptom in rule.symptoms
     }
 
 
@@ -88,7 +88,7 @@ def test_the_checklist_prints_on_two_pages_at_most(visit):
 
 
 def test_each_inline_script_is_allowed_by_the_policy(site):
-    allowed = Book(ROOT).config.extra["inline_scripts"]
+    allowed = BOOK.config.extra["inline_scripts"]
     for html in site.rglob("*.html"):
         soup = web.soup(html)
         for script in soup.select("script:not([src], [type])"):
@@ -103,7 +103,7 @@ def test_each_inline_script_is_allowed_by_the_policy(site):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_link_to_the_page_shows_its_title_and_its_reason(name, site, book):
+def test_a_link_to_the_page_shows_its_title_and_its_reason(name, site):
     page = PAGES[name]
     soup = web.soup(site / page.address / "index.html")
     said = {
@@ -111,20 +111,20 @@ def test_a_link_to_the_page_shows_its_title_and_its_reason(name, site, book):
         for tag in soup.select("meta[property^='og:']")
     }
     home = page.path == "index.md"
-    title = book.config.site_name if home else page.title.replace("`", "")
+    title = BOOK.config.site_name if home else page.title.replace("`", "")
     assert said["og:title"] == title
     assert said["og:description"] == page.description
-    assert said["og:url"] == book.config.site_url + page.address
-    image = said["og:image"].removeprefix(book.config.site_url)
+    assert said["og:url"] == BOOK.config.site_url + page.address
+    image = said["og:image"].removeprefix(BOOK.config.site_url)
     assert (site / image).is_file()
     (canonical,) = soup.select("link[rel=canonical]")
     assert canonical["href"] == said["og:url"]
     assert said["og:url"] in (site / "sitemap.xml").read_text("utf-8")
 
 
-def test_what_changed_names_every_rule(book):
+def test_what_changed_names_every_rule():
     changes = (ROOT / "docs/changes.md").read_text("utf-8")
-    silent = [rule.slug for rule in book.rules if rule.path not in changes]
+    silent = [rule.slug for rule in BOOK.rules if rule.path not in changes]
     assert not silent, f"docs/changes.md: add a line for {silent}"
 
 
@@ -167,11 +167,11 @@ def test_a_heading_gives_its_link_in_three_forms(
         assert text in copied(view)[kind]
 
 
-def test_the_rules_are_published_as_data_and_as_markdown(book, site):
+def test_the_rules_are_published_as_data_and_as_markdown(site):
     rules = json.loads((site / "rules.json").read_text("utf-8"))["rules"]
     whole = (site / "llms-full.txt").read_text("utf-8")
     listed = (site / "llms.txt").read_text("utf-8")
-    assert [rule["slug"] for rule in rules] == [r.slug for r in book.rules]
+    assert [rule["slug"] for rule in rules] == [r.slug for r in BOOK.rules]
     for rule in rules:
         page = web.soup(site / rule["address"] / "index.html")
         text = page.select_one("article").get_text()
@@ -190,7 +190,7 @@ def test_a_script_finds_the_rule_of_a_message(address):
     assert run.stdout == f"{address}resilience/back-off-with-jitter/\n"
 
 
-def test_an_old_address_leads_to_the_new_one(tmp_path, browser, book):
+def test_an_old_address_leads_to_the_new_one(tmp_path, browser):
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "index.md").write_text("# Home")
@@ -205,8 +205,8 @@ def test_an_old_address_leads_to_the_new_one(tmp_path, browser, book):
     built = tmp_path / "site"
     web.build(tmp_path, built).check_returncode()
 
-    assert checks.permalink_problems(built, ["old/#old-id"]) == []
-    assert checks.permalink_problems(built, ["old/#lost", "gone/"])
+    contract.report(checks.permalink_problems(built, ["old/#old-id"]))
+    assert len([*checks.permalink_problems(built, ["old/#lost", "gone/"])]) == 2
     with web.served(built) as address, browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{address}old/#old-id")

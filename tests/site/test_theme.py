@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from overrides import style
-from tests.book import ROOT
+from tests.book import BOOK, ROOT
 from tests.site import web
 
 pytestmark = pytest.mark.xdist_group("theme")
@@ -35,7 +35,7 @@ RULES = 60_000  # the same, for half of the rules
 REFERENCE = 70_000  # one page holds all of it
 
 
-def test_each_page_stays_within_its_budget(book, site):
+def test_each_page_stays_within_its_budget(site):
     pages = {
         str(html.relative_to(site)): web.parts(html, site)
         for html in site.rglob("*.html")
@@ -46,7 +46,7 @@ def test_each_page_stays_within_its_budget(book, site):
         budgets.append((name, parts, VISIT))
         view = {path: n for path, n in parts.items() if "/bundle." not in path}
         budgets.append((f"{name} before an act", view, VIEW))
-    rules = [pages[f"{rule.address}index.html"] for rule in book.rules]
+    rules = [pages[f"{rule.address}index.html"] for rule in BOOK.rules]
     total = statistics.median_low(sum(parts.values()) for parts in rules)
     median = next(parts for parts in rules if sum(parts.values()) == total)
     budgets.append(("the median rule", median, RULES))
