@@ -8,12 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests import backend
 from tests.book import BOOK, Rule
-from tests.observe import settles
 from tests.site import checks, web
 from tests.test_guards import PAGE, ROOM, replace
 
@@ -80,7 +79,7 @@ def test_a_lost_page_is_found(spoilt):
     assert f"docs/permalinks.txt: {RULE.address}: the page is gone" in found
 
 
-def test_serve_reloads_when_a_program_changes(copy):
+def test_serve_reloads_the_page_when_a_program_changes(copy, browser):
     output = copy / ROOM / "dont.out"
     for page in (copy / "docs").rglob("*.md"):
         if page != copy / PAGE:
@@ -88,18 +87,19 @@ def test_serve_reloads_when_a_program_changes(copy):
     port = backend.free_port()
     page = f"http://127.0.0.1:{port}/resilience/retry-tasks-not-flows/"
     mkdocs = [sys.executable, "-m", "mkdocs"]
-    with backend.serve(
-        [*mkdocs, "serve", "--dev-addr", f"127.0.0.1:{port}"],
-        page,
-        cwd=copy,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ
-        | {"SITE_URL": f"http://127.0.0.1:{port}/", "PUBLISH": "false"},
+    with (
+        browser.new_page() as view,
+        backend.serve(
+            [*mkdocs, "serve", "--dev-addr", f"127.0.0.1:{port}"],
+            page,
+            cwd=copy,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ
+            | {"SITE_URL": f"http://127.0.0.1:{port}/", "PUBLISH": "false"},
+        ),
     ):
+        view.goto(page)
         output.write_text("Charges for order-7: 99\n")
-        settles(
-            lambda: "order-7: 99" in httpx.get(page, timeout=60).text,
-            True,
-            seconds=60,
-        )
+        shown = view.get_by_text("order-7: 99")
+        expect(shown).to_be_visible(timeout=backend.patient(30_000))
