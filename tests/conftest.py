@@ -163,6 +163,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.exit(server_said().read_text(), returncode=1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    items: list[pytest.Item], config: pytest.Config
+) -> None:
+    """With `--record`, write first what the checks read."""
+    if config.option.record:
+        items.sort(key=lambda item: "record" not in item.fixturenames)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let xdist run what belongs to one rule one after the other.
 
