@@ -29,7 +29,7 @@ record: .venv/installed    ## rewrite outputs, lists and proofs from what the pr
 
 newest: .venv/installed    ## prove the rules, not the pages, on the newest Prefect that exists
 	$(BIN)/pip install --quiet --upgrade prefect
-	$(PYTEST) tests/test_examples.py tests/test_server.py $(CHAPTERS)
+	$(PYTEST) tests/test_examples.py $(CHAPTERS)
 
 site: .venv-read/installed ## build the site into site/
 	$(READ)/mkdocs build --strict

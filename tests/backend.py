@@ -246,6 +246,8 @@ def shared_server(home: Path, port: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    # Without this, `kill` would leave the server and its database behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory() as folder,
         shared_server(Path(folder), free_port()) as api_url,

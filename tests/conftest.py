@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from types import ModuleType
@@ -44,32 +45,17 @@ DEPRECATIONS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--record",
-        action="store_true",
-        help="rewrite recorded outputs, lists and proofs, and say what changed",
-    )
-    parser.addoption(
-        "--api-url",
-        help="use this Prefect server and start none, to save its start",
-    )
-    parser.addoption(
-        "--rule",
-        action="append",
-        default=[],
-        metavar="SLUG",
-        help="prove this rule only",
-    )
-    parser.addoption(
-        "--changed",
-        action="store_true",
-        help="prove only the rules that differ from the main branch",
-    )
+    option = partial(parser.getgroup("the book").addoption, default=None)
+    switch = partial(option, action="store_true")
+    switch("--record", help="rewrite what is recorded, and say what changed")
+    switch("--changed", help="prove the rules that differ from the main branch")
+    option("--rule", action="append", metavar="SLUG", help="prove this rule")
+    option("--api-url", help="use this Prefect server, and start none")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Narrow the run to the rules that were asked for, if any were."""
-    names = config.option.rule or None
+    names = config.option.rule
     if config.option.changed and not names:
         names = selection.changed_rules(BOOK)
     config.rules = None if names is None else selection.called(names, BOOK)

@@ -53,8 +53,9 @@ def task_runs(
         Name of the task, name of its run's state and how often that run
         was tried, sorted.
     """
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[_run_id(state)]))
     found = api.read_task_runs(
-        flow_run_filter=_this_run(state), sort=TaskRunSort.ID_DESC, limit=200
+        flow_run_filter=this_run, sort=TaskRunSort.ID_DESC, limit=200
     )
     return sorted(
         (run.name[:-4], run.state_name or "", run.run_count) for run in found
@@ -75,7 +76,3 @@ def log_messages(api: SyncPrefectClient, state: State) -> list[str]:
 def _run_id(state: State):
     assert state.state_details.flow_run_id is not None
     return state.state_details.flow_run_id
-
-
-def _this_run(state: State) -> FlowRunFilter:
-    return FlowRunFilter(id=FlowRunFilterId(any_=[_run_id(state)]))

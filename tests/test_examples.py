@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import prefect
 import pytest
 
 from tests import contract
@@ -27,3 +28,7 @@ def test_the_program_prints_its_recorded_output(name, tmp_path, record):
         again = run_program(program, tmp_path / "again")
         contract.report(contract.race_problems(name, run, again))
     record(output, run.stdout)
+
+
+def test_the_server_answers_with_the_pinned_version(api):
+    assert api.api_version() == prefect.__version__

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.book import ROOT
-from tests.programs import python, tool
+from tests.programs import tool
 
 
 def direct_dependencies() -> dict[Requirement, str]:
@@ -41,12 +41,6 @@ def test_the_lock_pins_each_direct_dependency_within_its_bounds():
         if not asked.specifier.contains(pins.get(asked.name, "0"))
     ]
     assert wrong == []
-
-
-def test_prefects_testing_tools_import(tmp_path):
-    # fastapi 0.155 broke this import: see requirements.in.
-    imported = python("-m", "prefect.testing.utilities", cwd=tmp_path)
-    assert imported.returncode == 0, imported.stderr
 
 
 COLLECT = """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from tests import contract
 from tests.book import ROOT
@@ -68,23 +68,18 @@ def window(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
     faults: list[str] = []
     with browser.new_context() as context:
         view = context.new_page()
-        view.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith(address)
-                else faults.append(f"asked another host: {request.url}")
-            ),
-        )
-        view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
-        view.on(
-            "console",
-            lambda message: (
+
+        def see_request(request: Request) -> None:
+            if not request.url.startswith(address):
+                faults.append(f"asked another host: {request.url}")
+
+        def see_message(message: ConsoleMessage) -> None:
+            if "Content Security Policy" in message.text:
                 faults.append(message.text)
-                if "Content Security Policy" in message.text
-                else None
-            ),
-        )
+
+        view.on("request", see_request)
+        view.on("console", see_message)
+        view.on("pageerror", lambda error: faults.append(f"raised: {error}"))
         yield view, faults
     assert faults == []
 
