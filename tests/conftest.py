@@ -248,6 +248,31 @@ def record(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     return compare
 
 
+@pytest.fixture
+def table(
+    request: pytest.FixtureRequest, record: Callable[[Path, str], None]
+) -> Callable[[str, list[str], list[list[str]]], None]:
+    """Record a table of what a test saw, for the page of its rule.
+
+    Returns:
+        A function of the table's file in the rule's room, its head, and its
+        rows as cells of Markdown.
+    """
+
+    def compare(name: str, head: list[str], rows: list[list[str]]) -> None:
+        lines = [head, ["---"] * len(head), *rows]
+        text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+        record(room_of(request) / name, text)
+
+    return compare
+
+
+def room_of(request: pytest.FixtureRequest) -> Path:
+    """The programs of the rule that the requesting test file proves."""
+    chapter, test = request.path.parent.name, request.path.stem
+    return ROOT / "snippets" / chapter / test.removeprefix("test_")
+
+
 def load_program(request: pytest.FixtureRequest, name: str) -> ModuleType:
     """Import a program of the rule that the requesting test file proves.
 
@@ -256,8 +281,7 @@ def load_program(request: pytest.FixtureRequest, name: str) -> ModuleType:
     names until the test ends: process pools need that. Then they make place
     for files of the same names in the folders of other rules.
     """
-    chapter, test = request.path.parent.name, request.path.stem
-    room = ROOT / "snippets" / chapter / test.removeprefix("test_")
+    room = room_of(request)
 
     def forget() -> None:
         for file in room.glob("*.py"):

@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests import recorded, syntax
+from tests import recorded, sentences, syntax
 from tests.book import Book, Page, Rule
 
 HEADINGS = [
@@ -111,6 +111,8 @@ def _block_problems(page: Page) -> Iterator[str]:
         above = file
     for file, _ in includes:
         path = file.relative_to(root)
+        if file.suffix == ".md" and _is_used(file, page.book):
+            continue  # a table that a test records
         yield f"{page.name}: includes {path} outside of a block of its own."
 
 
@@ -213,6 +215,7 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
                 f"{rule.name}: 'See also' calls {link['href']} {said!r}; a rule"
                 f" is named by its title: {title!r}."
             )
+    yield from sentences.sentence_problems(rule)
     outputs = [file for file in rule.files if file.suffix == ".out"]
     seen = [file.read_text("utf-8") for file in outputs]
     seen += syntax.asserted(rule.test)

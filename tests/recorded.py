@@ -10,7 +10,6 @@ these functions return:
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import posixpath
@@ -19,6 +18,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+from tests import sentences, syntax
 from tests.book import Book, BookError, Page, Rule
 
 PART = re.compile(
@@ -28,7 +28,8 @@ PART = re.compile(
     re.DOTALL,
 )
 DECISION = re.compile(
-    r"<!-- decision: (?P<question>.+) -->\n\n(?P<table>(?:\|.*\n)+)"
+    r"<!-- decision: (?P<question>.+) -->\n\n"
+    r"(?:--8<-- \"(?P<seen>.+)\"|(?P<typed>(?:\|.*\n)+))"
 )
 
 # What names of test functions cannot write as people do.
@@ -57,7 +58,10 @@ def with_recorded_parts(page: Page) -> str:
             )
         return f"{part['start']}\n{make(page).strip()}\n\n{part['end']}"
 
-    return PART.sub(made, page.source)
+    source = PART.sub(made, page.source)
+    return (
+        sentences.with_marks(page, source) if isinstance(page, Rule) else source
+    )
 
 
 def edition(page: Page) -> str:
@@ -94,7 +98,10 @@ def proof(page: Page) -> str:
     """What proves a rule: the claims, and the test itself."""
     assert isinstance(page, Rule)
     test = page.test.relative_to(page.book.root).as_posix()
-    claims = "\n".join(f"- {claim}" for claim in claims_of(page.test))
+    claims = "\n".join(
+        f"{number}. {claim}\n   {{ #proof-{number} }}"
+        for number, claim in enumerate(claims_of(page.test), 1)
+    )
     cloud = (
         " Not run on Prefect Cloud: that needs an account."
         if "Cloud" in page.front_matter.applies_to
@@ -115,20 +122,14 @@ Proven with an open-source server.{cloud}
 
 def claims_of(test: Path) -> list[str]:
     """The names of a file's test functions, as sentences, in file order."""
-    names = [
-        node.name
-        for node in ast.parse(test.read_text("utf-8")).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-    ]
-    sentences = [
+    claims = [
         " ".join(
             PROPER.get(word, word)
-            for word in name.removeprefix("test_").split("_")
+            for word in function.name.removeprefix("test_").split("_")
         )
-        for name in names
+        for function in syntax.tests_of(test)
     ]
-    return [f"{s[0].upper()}{s[1:]}." for s in sentences]
+    return [f"{claim[0].upper()}{claim[1:]}." for claim in claims]
 
 
 def rules(page: Page) -> str:
@@ -202,11 +203,19 @@ def decisions(page: Page) -> str:
     """
     return "\n\n".join(
         f"## {found['question']} {{ #{_slug(found['question'])} }}\n\n"
-        + _from_the_top(found["table"].strip(), rule)
-        + f"\n\nTested by the rule [{rule.title}]({rule.path})."
+        + _from_the_top(_table(found, rule), rule)
+        + f"\n\n{'Seen by the tests of' if found['seen'] else 'From'}"
+        f" the rule [{rule.title}]({rule.path})."
         for rule in page.book.rules
         for found in DECISION.finditer(rule.body)
     )
+
+
+def _table(found: re.Match[str], rule: Rule) -> str:
+    """The rows of a decision, which a test recorded or an author typed."""
+    if found["seen"]:
+        return (rule.book.root / found["seen"]).read_text("utf-8").strip()
+    return found["typed"].strip()
 
 
 def _slug(text: str) -> str:
@@ -268,8 +277,19 @@ def site_settings(book: Book) -> str:
     )
 
 
+def unproven(book: Book) -> str:
+    """The sentences of rule pages that no test proves and no link explains."""
+    return "# Sentences that no test proves and no link explains\n" + "".join(
+        f"\n## {rule.path.removesuffix('.md')}\n\n"
+        + "".join(f"- {sentence}\n" for sentence in found)
+        for rule in book.rules
+        if (found := [*sentences.unproven(rule)])
+    )
+
+
 # Whole files that are recorded, in all or in part.
 FILES = {
+    "tests/unproven.md": unproven,
     "mkdocs.yml": site_settings,
     "snippets/checklist.md": checklist_to_paste,
     "docs/rules.json": rules_as_data,

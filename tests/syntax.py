@@ -14,12 +14,24 @@ from pathlib import Path
 from tests.book import Rule
 
 # Calls that fail a test when something is not as it must be.
-ASSERTING = {"expect", "settles", "raises", "warns", "report", "record", "fail"}
+ASSERTING = {
+    *("expect", "settles", "raises", "warns"),
+    *("report", "record", "table", "fail"),
+}
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
+
+
+def tests_of(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The test functions of a file, in its order."""
+    return [
+        node
+        for node in tree_of(file).body
+        if isinstance(node, FUNCTION) and node.name.startswith("test_")
+    ]
 
 
 def reached(rule: Rule) -> set[Path]:
