@@ -1,16 +1,21 @@
-from datetime import UTC, datetime
+import asyncio
+import time
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
+from inspect import signature
 from zoneinfo import ZoneInfo
 
 import pytest
 from prefect import flow
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.flow_engine import run_flow
-from prefect.runner import Runner
-from prefect.schedules import Cron, Schedule
+from prefect.schedules import Cron
+from prefect.server.schemas.schedules import CronSchedule
 from prefect.states import Scheduled
 
 from tests.observe import settles
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @flow
@@ -18,13 +23,12 @@ def report() -> None: ...
 
 
 @pytest.fixture
-def deploy(api):
+def apply(api):
     deployments = []
 
-    def add(schedule: Schedule) -> DeploymentFilter:
-        new = Runner().add_flow(report, name="time-zone", schedule=schedule)
-        deployments.append(new)
-        return DeploymentFilter(id={"any_": [new]})
+    def add(deployment) -> DeploymentFilter:
+        deployments.append(deployment.apply())
+        return DeploymentFilter(id={"any_": deployments[-1:]})
 
     yield add
     for deployment in deployments:
@@ -32,73 +36,169 @@ def deploy(api):
 
 
 def in_new_york(runs) -> list[str]:
-    zone = ZoneInfo("America/New_York")
-    return [f"{run.astimezone(zone):%d %H:%M}" for run in runs]
+    return [f"{run.astimezone(NEW_YORK):%d %H:%M}" for run in runs]
+
+
+def planned(cron: str, zone: str, day: date) -> list[datetime]:
+    """The runs of that day in that zone."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    a_day = timedelta(days=1)
+    runs = asyncio.run(
+        CronSchedule(cron=cron, timezone=zone).get_dates(
+            start=noon - a_day, end=noon + a_day
+        )
+    )
+    local = [run.astimezone(ZoneInfo(zone)) for run in runs]
+    return [run for run in local if run.date() == day]
 
 
 def test_a_schedule_without_a_zone_moves_with_the_clocks(dont):
-    runs = dont.next_runs(dont.schedule, "2026-03-07T00:00Z", 2)
+    """On 8 March 2026 New York puts its clocks forward, and UTC has no such
+    change. So the runs keep their hour in UTC, and come an hour later in New
+    York.
+    """
+    runs = dont.next_runs("2026-03-07T00:00Z", 2)
     assert in_new_york(runs) == ["07 09:00", "08 10:00"]
+    assert [run.astimezone(UTC).hour for run in runs] == [14, 14]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_the_zone_of_the_machine_does_not_matter(dont, monkeypatch, zone):
+    """It does not matter in which zone your machine or the server is."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    runs = dont.next_runs("2026-03-07T00:00Z", 1)
+    monkeypatch.undo()
+    time.tzset()
+    assert runs == [datetime(2026, 3, 7, 14, tzinfo=UTC)]
 
 
 def test_a_schedule_with_a_zone_keeps_its_hour(do):
-    spring = do.next_runs(do.schedule, "2026-03-07T00:00Z", 2)
-    autumn = do.next_runs(do.schedule, "2026-10-31T00:00Z", 2)
+    """Now the runs keep their hour in New York, in spring and in autumn."""
+    spring = do.next_runs("2026-03-07T00:00Z", 2)
+    autumn = do.next_runs("2026-10-31T00:00Z", 2)
 
     assert in_new_york(spring) == ["07 09:00", "08 09:00"]
     assert in_new_york(autumn) == ["31 09:00", "01 09:00"]
     assert [run.astimezone(UTC).hour for run in spring] == [14, 13]
 
 
-@pytest.mark.parametrize("zone", [None, "America/New_York"])
-def test_the_server_plans_in_the_zone_or_else_in_utc(zone, deploy, api):
-    mondays = deploy(Cron("0 9 * * 1", timezone=zone))
+@pytest.mark.parametrize(
+    ("program", "hour", "zone"),
+    [("dont", 14, "UTC"), ("do", 9, "America/New_York")],
+)
+def test_the_server_plans_in_the_zone_or_else_in_utc(
+    program, hour, zone, apply, api, request
+):
+    """A schedule without a time zone is planned in UTC."""
+    daily = apply(request.getfixturevalue(program).daily)
 
     def hours() -> set[int]:
-        runs = api.read_flow_runs(deployment_filter=mondays)
+        runs = api.read_flow_runs(deployment_filter=daily)
         starts = [run.expected_start_time for run in runs]
-        return {at.astimezone(ZoneInfo(zone or "UTC")).hour for at in starts}
+        return {at.astimezone(ZoneInfo(zone)).hour for at in starts}
 
-    settles(hours, {9})
+    settles(hours, {hour})
 
 
-def test_an_unknown_zone_is_refused_but_only_when_you_deploy(deploy):
+def test_the_short_form_has_no_zone(dont):
+    """`flow.serve` and `flow.deploy` take the same `schedule=` as
+    `to_deployment`. The short form `cron="0 9 * * *"` has no place for a zone,
+    so it means UTC.
+    """
+    report = dont.sales_report
+    for method in report.to_deployment, report.serve, report.deploy:
+        arguments = signature(method).parameters
+        assert "Schedule" in str(arguments["schedule"].annotation)
+        assert "cron" in arguments and "timezone" not in arguments
+    assert dont.daily.schedules[0].schedule.timezone is None
+
+
+def test_an_unknown_zone_is_refused_but_only_when_you_deploy():
+    """If Prefect does not know the name of the zone, you get this error when
+    you deploy:
+    """
     schedule = Cron("0 9 * * *", timezone="New_York")
     with pytest.raises(ValueError) as refused:
-        deploy(schedule)
+        report.to_deployment("unknown-zone", schedule=schedule)
     assert (
         'Invalid timezone: "New_York" (specify in IANA tzdata format,'
         " for example, America/New_York)" in str(refused.value)
     )
 
 
-@pytest.mark.parametrize(
-    "cron, zone, start, expected",
-    [
-        # EST is a zone that never changes its clocks.
-        ("0 9 * * *", "EST", "2026-03-08T00:00Z", ["08 10:00", "09 10:00"]),
-        # In March there is no 02:30: that run comes an hour early.
-        (
-            "30 2 * * *",
-            "America/New_York",
-            "2026-03-08T00:00-05:00",
-            ["08 01:30", "09 02:30"],
-        ),
-        # In November there are two hours that begin at 01:00: one has no run.
-        (
-            "0 * * * *",
-            "America/New_York",
-            "2026-11-01T01:00-04:00",
-            ["01 01:00", "01 02:00"],
-        ),
-    ],
-)
-def test_what_happens_when_the_clocks_change(do, cron, zone, start, expected):
-    schedule = Cron(cron, timezone=zone)
-    assert in_new_york(do.next_runs(schedule, start, 2)) == expected
+def test_an_abbreviation_never_changes_its_clocks(apply):
+    """Name a region and not an abbreviation: Prefect accepts `EST`, but the
+    clocks of that zone never change.
+    """
+    schedule = Cron("0 9 * * *", timezone="EST")
+    apply(report.to_deployment("abbreviation", schedule=schedule))
+    hours = [
+        run.astimezone(UTC).hour
+        for day in (date(2026, 1, 15), date(2026, 3, 8), date(2026, 7, 15))
+        for run in planned("0 9 * * *", "EST", day)
+    ]
+    assert hours == [14, 14, 14]
+
+
+def test_what_happens_when_the_clocks_change(table):
+    """In a zone with summer time, some runs of a cron schedule move or fall
+    away when the clocks change:
+
+    Not all zones change them at the same hour: Santiago does it at midnight.
+    """
+    new_york, santiago = "America/New_York", "America/Santiago"
+    autumn, march, september = (
+        date(2026, 11, 1),
+        date(2026, 3, 8),
+        date(2026, 9, 6),
+    )
+    hourly = planned("0 * * * *", new_york, autumn)
+    assert len(hourly) == 24
+
+    def times(cron, zone, day):
+        return ", ".join(f"{at:%H:%M}" for at in planned(cron, zone, day))
+
+    rows = [
+        [
+            "`0 * * * *`",
+            "New York, 1 November: the hour from 01:00 comes twice",
+            f"{len(hourly)} runs in 25 hours",
+        ]
+    ] + [
+        [f"`{cron}`", f"{night}", times(cron, zone, day)]
+        for cron, night, zone, day in [
+            (
+                "30 1 * * *",
+                "New York, 1 November: 01:30 comes twice",
+                new_york,
+                autumn,
+            ),
+            (
+                "30 2 * * *",
+                "New York, 8 March: there is no 02:30",
+                new_york,
+                march,
+            ),
+            (
+                "30 0 * * *",
+                "Santiago, 6 September: there is no 00:30",
+                santiago,
+                september,
+            ),
+        ]
+    ]
+    assert [row[2] for row in rows[1:]] == ["01:30", "03:30", "01:30"]
+    table("clocks.md", ["Schedule", "Night in 2026", "What is planned"], rows)
 
 
 def test_a_late_run_knows_the_day_that_it_was_planned_for(do, api, capsys):
+    """A run may start late, even a day late, and `date.today()` is then
+    another day.
+
+    Prefect gives it in UTC, so bring it into your zone before you take its
+    date:
+    """
     close_day = import_module("late").close_day
     evening = Scheduled(scheduled_time=datetime(2026, 3, 8, 1, tzinfo=UTC))
     run = api.create_flow_run(close_day, state=evening)
