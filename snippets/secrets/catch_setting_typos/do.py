@@ -20,17 +20,15 @@ def report() -> float:
 
 def start(**environment: str) -> None:
     """Run the report as a process does that starts with these variables."""
-    setting_names.check(environment)
+    for warning in setting_names.warnings(environment):
+        print(warning)
     os.environ.update(environment)
     refresh_global_settings_context()
+    fetched.clear()
     report()
     print(f"Fetched: {fetched}")
 
 
 if __name__ == "__main__":
-    try:
-        start(PREFECT_RESULT_PERSIST_BY_DEFAULT="true")
-    except NameError as error:
-        print(error)
-
+    start(PREFECT_RESULT_PERSIST_BY_DEFAULT="true")
     start(PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")

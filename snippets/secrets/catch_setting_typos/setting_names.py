@@ -1,17 +1,14 @@
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from prefect.settings import Settings
 
-# Prefect reads these as well, but they are not among its settings.
-ALSO_READ = {"PREFECT_PROFILE", "PREFECT_SERVER_ENCRYPTION_KEY"}
-ALSO_READ_PREFIXES = ("PREFECT__", "PREFECT_LOGGING_")
-
 
 def known_names() -> set[str]:
     schema = Settings.model_json_schema()
-    return ALSO_READ | {
+    return {
         name
         for model in [schema, *schema["$defs"].values()]
         for field in model.get("properties", {}).values()
@@ -19,15 +16,16 @@ def known_names() -> set[str]:
     }
 
 
-def check(environment: Iterable[str]) -> None:
+def warnings(environment: Mapping[str, str]) -> Iterator[str]:
     known = known_names()
-    for name in environment:
-        if not name.startswith("PREFECT_") or name in known:
+    for name, value in environment.items():
+        # Kubernetes gives each pod PREFECT_SERVER_PORT=tcp://10.0.0.7:4200.
+        if name.upper() in known or value.startswith("tcp://"):
             continue
-        if not name.startswith(ALSO_READ_PREFIXES):
-            similar = get_close_matches(name, known, n=1)
-            raise NameError(f"{name} is no setting. Similar: {similar}")
+        for similar in get_close_matches(name.upper(), known, n=1, cutoff=0.9):
+            yield f"{name} is not a setting. Did you mean {similar}?"
 
 
 if __name__ == "__main__":
-    check(os.environ)
+    for warning in warnings(os.environ):
+        print(warning, file=sys.stderr)
