@@ -20,7 +20,8 @@ def create_automation() -> Automation:
     return Automation(
         name="night-orders-pager",
         trigger=EventTrigger(
-            expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            expect={"prefect.flow-run.*"},
+            match={"prefect.state-type": ["FAILED", "CRASHED"]},
             match_related={
                 "prefect.resource.role": "flow",
                 "prefect.resource.name": load_night_orders.name,
@@ -37,3 +38,4 @@ if __name__ == "__main__":
             load_night_orders(prices)
         print(f"{prices}: {pager.next_alert(seconds=60)}")
     automation.delete()
+    Webhook.delete("night-orders-pager")
