@@ -7,6 +7,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import WorkPoolFilter
 from prefect.deployments import run_deployment
 from prefect.flow_engine import load_flow_and_flow_run, run_flow
 
@@ -22,12 +23,21 @@ def git(*command: str) -> str:
 
 @contextmanager
 def shared_repository() -> Iterator[str]:
-    with get_client(sync_client=True) as client:
+    with (
+        get_client(sync_client=True) as client,
+        TemporaryDirectory() as folder,
+        chdir(folder),
+    ):
         client.create_work_pool(POOL, overwrite=True)
-    with TemporaryDirectory() as folder, chdir(folder):
         git("init")
         git("init", "--bare", "--initial-branch=main", "shared.git")
-        yield f"file://{folder}/shared.git"
+        try:
+            yield f"file://{folder}/shared.git"
+        finally:
+            ours = WorkPoolFilter(name={"any_": [POOL.name]})
+            for made in client.read_deployments(work_pool_filter=ours):
+                client.delete_deployment(made.id)
+            client.delete_work_pool(POOL.name)
 
 
 def push(amount: str) -> str:
