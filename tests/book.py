@@ -7,6 +7,7 @@ here runs Prefect.
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -287,6 +288,16 @@ class Book:
             file.relative_to(docs).as_posix() for file in docs.rglob("*.md")
         )
         return [rules.get(path, Page(self, path)) for path in paths]
+
+
+def copied(root: Path, to: Path) -> Path:
+    """Copy what the book consists of, and return the copy."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("docs", "snippets", "tests", "overrides"):
+        shutil.copytree(root / name, to / name, ignore=ignore)
+    for name in ("mkdocs.yml", "pyproject.toml"):
+        shutil.copy(root / name, to)
+    return to
 
 
 BOOK = Book()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import backend, contract, selection
-from tests.book import BOOK, ROOT
+from tests.book import BOOK, ROOT, copied
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -221,11 +220,7 @@ def isolated_storage(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository to spoil."""
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("docs", "snippets", "tests", "overrides"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
-    return tmp_path
+    return copied(ROOT, tmp_path)
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ not complete at once; `settles` waits until it says what the test expects.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -24,6 +25,18 @@ from prefect.client.schemas.sorting import LogSort, TaskRunSort
 from tests.backend import patient
 
 T = TypeVar("T")
+
+# What people make on a server and what stays there: its kind and where the API
+# has it.
+KEPT = {
+    "automation": "automations",
+    "concurrency limit": "v2/concurrency_limits",
+    "limit of a tag": "concurrency_limits",
+    "deployment": "deployments",
+    "variable": "variables",
+    "block": "block_documents",
+    "work pool": "work_pools",
+}
 
 
 def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:
@@ -76,3 +89,26 @@ def log_messages(api: SyncPrefectClient, state: State) -> list[str]:
 def _run_id(state: State):
     assert state.state_details.flow_run_id is not None
     return state.state_details.flow_run_id
+
+
+def kept(url: str) -> Iterator[tuple[str, str, str]]:
+    """List what stands on a server until somebody takes it away.
+
+    Args:
+        url: The address of its API.
+
+    Yields:
+        The kind, the name, and the address to delete.
+    """
+    for kind, path in KEPT.items():
+        answer = httpx.post(f"{url}/{path}/filter", json={"limit": 200})
+        for found in answer.raise_for_status().json():
+            name = found.get("name") or found.get("tag") or found["id"]
+            which = name if kind == "work pool" else found["id"]
+            yield kind, name, f"{url}/{path}/{which}"
+
+
+def clear(url: str) -> None:
+    """Take away all that stands on a server."""
+    for *_, address in kept(url):
+        httpx.delete(address)

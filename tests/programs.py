@@ -72,7 +72,10 @@ def run_program(
 
 
 def python(
-    *command: str | Path, cwd: Path, **environment: str | None
+    *command: str | Path,
+    cwd: Path,
+    limit: float | None = None,
+    **environment: str | None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program or a module, and wait until it ends.
 
@@ -80,13 +83,15 @@ def python(
         *command: What stands behind `python` on the command line: a file and
             its arguments, or `-m`, a module and its arguments.
         cwd: The working directory.
+        limit: How many seconds it may take; without it, five minutes on a
+            quiet machine.
         **environment: Changes of the environment; None unsets.
 
     Returns:
         The ended process, with what it printed as text.
 
     Raises:
-        subprocess.TimeoutExpired: If it does not end in five minutes.
+        subprocess.TimeoutExpired: If it takes longer.
     """
     arguments = [str(part) for part in command]
     variables = {
@@ -94,7 +99,7 @@ def python(
         for name, value in (os.environ | environment).items()
         if value is not None
     }
-    seconds = patient(300)
+    seconds = limit or patient(300)
     if not FORK:
         return tool(
             *(sys.executable, "-W", "default::DeprecationWarning", *arguments),
@@ -162,6 +167,8 @@ def _read_settings_again() -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    for name in [name for name in sys.modules if name.startswith("tests.")]:
+        del sys.modules[name]  # a new interpreter has not imported the suite
     installed = (sys.prefix, sys.base_prefix)
     sys.path = [path for path in sys.path if path.startswith(installed)]
     if arguments[0] == "-m":

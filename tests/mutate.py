@@ -1,0 +1,356 @@
+"""The do side of a rule made wrong, one change at a time: does a test notice?
+
+    python -m tests.mutate retry-tasks-not-flows
+
+Without a name it takes all rules. With `--list` it only says the changes. Each change is made in a copy of the
+repository, and there the rule's tests and programs run. What nothing notices
+is printed, and the command ends with 1. How many changes were noticed goes to
+`mutants.json`, and from there to the rule's page.
+
+A change that makes no difference is listed in `mutants.toml`, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import difflib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import backend, observe, programs, selection
+from tests.book import BOOK, ROOT, Rule, copied
+
+RESULTS = ROOT / "tests/mutants.json"
+ALIKE = ROOT / "tests/mutants.toml"
+DATA = {".yaml", ".yml", ".toml", ".sh", ".txt", ".in", ".cfg", ".ini"}
+SECRET = re.compile(
+    r"""os\.environ(\.get\(.*\)|\[.*\]) | os\.getenv\(.*\)
+    | .*\.get_secret_value\(\) | Variable\.get\(.*\)
+    | \w+\.load\(.*\)(\.get\(\))?
+    """,
+    re.VERBOSE,
+)
+JOBS = 3
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file with one change.
+
+    Attributes:
+        file: The file, below the repository.
+        line: Where the change is.
+        change: What it is.
+        text: The whole file with it.
+    """
+
+    file: Path
+    line: int
+    change: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.change}"
+
+
+def mutants_of(rule: Rule) -> list[Mutant]:
+    """List all changes of a rule's do side, each only once."""
+    found: dict[tuple[Path, str], Mutant] = {}
+    for file in rule.files:
+        if file.stem == "dont" or file.suffix not in {".py", *DATA}:
+            continue
+        text = file.read_text("utf-8")
+        changes = _taken_back(file, text)
+        if file.suffix == ".py":
+            changes = itertools.chain(changes, _python(text))
+        else:
+            changes = itertools.chain(changes, _left_out(text, file.suffix))
+        name = file.relative_to(rule.book.root)
+        for line, change, new in changes:
+            if new != text and (file.suffix != ".py" or _is_python(new)):
+                found.setdefault((name, new), Mutant(name, line, change, new))
+    return list(found.values())
+
+
+def _is_python(text: str) -> bool:
+    try:
+        compile(text, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _taken_back(file: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    """Take back each group of lines in which do differs from don't."""
+    dont = file.with_stem("dont")
+    if file.stem != "do" or not dont.exists():
+        return
+    old, new = dont.read_text("utf-8").splitlines(), text.splitlines()
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind != "equal":
+            lines = [*new[:c], *old[a:b], *new[d:]]
+            said = " / ".join(line.strip() for line in new[c:d]) or "nothing"
+            yield c + 1, f"as in don't: {said}", "\n".join(lines) + "\n"
+
+
+def _left_out(text: str, suffix: str) -> Iterator[tuple[int, str, str]]:
+    """Leave out each line, in YAML with what is below its key."""
+    lines = text.splitlines(keepends=True)
+    for at, line in enumerate(lines):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        end = at + 1
+        if suffix in (".yaml", ".yml"):
+            depth = len(line) - len(line.lstrip())
+            while end < len(lines) and (
+                not lines[end].strip()
+                or len(lines[end]) - len(lines[end].lstrip()) > depth
+            ):
+                end += 1
+        changed = "".join([*lines[:at], *lines[end:]])
+        yield at + 1, f"left out: {line.strip()}", changed
+
+
+def _python(text: str) -> Iterator[tuple[int, str, str]]:
+    """Change each argument, number, boolean, compared string and secret."""
+    source = text.encode()
+    starts = [0, *itertools.accumulate(map(len, source.splitlines(True)))]
+
+    def span(node: ast.expr | ast.keyword) -> tuple[int, int]:
+        return (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )
+
+    def put(node: ast.expr, new: str) -> str:
+        start, end = span(node)
+        return (source[:start] + new.encode() + source[end:]).decode()
+
+    tree = ast.parse(text)
+    matters = set(_strings_that_matter(tree))
+    for node in ast.walk(tree):
+        said = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        match node:
+            case ast.Constant(value=bool() as value):
+                yield (
+                    node.lineno,
+                    f"{value} is {not value}",
+                    put(node, str(not value)),
+                )
+            case ast.Constant(value=int() | float() as value):
+                yield (
+                    node.lineno,
+                    f"{said} is {value + 1}",
+                    put(node, f"{value + 1}"),
+                )
+            case ast.Constant(value=str() as value) if node in matters:
+                new = repr(f"{value}x")
+                yield node.lineno, f"{said} is {new}", put(node, new)
+            case ast.Call() if _may_be_prefects(node, tree):
+                for keyword in filter(lambda k: k.arg, node.keywords):
+                    start, end = span(keyword)
+                    rest = source[end:].lstrip()
+                    after = (
+                        rest[1:].lstrip() if rest[:1] == b"," else source[end:]
+                    )
+                    changed = (source[:start] + after).decode()
+                    yield (
+                        keyword.lineno,
+                        f"left out: {ast.unparse(keyword)}",
+                        changed,
+                    )
+        if SECRET.fullmatch(said):
+            yield node.lineno, f"typed in: {said}", put(node, "'typed in'")
+
+
+def _strings_that_matter(tree: ast.Module) -> Iterator[ast.Constant]:
+    """The strings that are compared, or that are in arguments to Prefect."""
+    for node in ast.walk(tree):
+        inside: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            inside = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and _may_be_prefects(node, tree):
+            inside = [keyword.value for keyword in node.keywords]
+        for part in inside:
+            for inner in ast.walk(part):
+                if isinstance(inner, ast.Constant):
+                    yield inner
+
+
+def _may_be_prefects(call: ast.Call, tree: ast.Module) -> bool:
+    """Whether a call goes to Prefect: not to Python's or another's names."""
+    root: ast.expr = call
+    while not isinstance(root, ast.Name):
+        match root:
+            case ast.Call(func=inner) | ast.Attribute(value=inner):
+                root = inner
+            case ast.Await(value=inner) | ast.Subscript(value=inner):
+                root = inner
+            case _:
+                return True
+    foreign = set(dir(builtins))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None)
+            for alias in node.names:
+                if not (module or alias.name).startswith("prefect"):
+                    foreign.add((alias.asname or alias.name).partition(".")[0])
+    return root.id not in foreign
+
+
+def digest(rule: Rule) -> str:
+    """What a result holds for: the files that were changed and the tests."""
+    seen = hashlib.sha256()
+    for file in [*rule.files, rule.test]:
+        text = file.read_text("utf-8")
+        if file.suffix == ".py":
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.FunctionDef) and ast.get_docstring(
+                    node
+                ):
+                    node.body = node.body[1:]
+            text = ast.dump(tree)
+        if file.suffix != ".md":
+            seen.update(text.encode())
+    return seen.hexdigest()[:16]
+
+
+class Room:
+    """A copy of the repository and a server, for one change at a time."""
+
+    def __init__(self, folder: Path, url: str):
+        self.folder, self.url = folder, url
+        copied(ROOT, folder)
+
+    def passes(self, rule: Rule, seconds: float) -> bool:
+        """Whether the rule's tests and programs pass here, in this time."""
+        test = rule.test.relative_to(ROOT)
+        command = ["-m", "pytest", "tests/test_examples.py", test]
+        command += [f"--basetemp={self.folder / 'temporary'}"]
+        command += ["-k", rule.room.name, f"--api-url={self.url}", "-x", "-q"]
+        command += ["-p", "no:randomly", "-p", "no:cacheprovider"]
+        try:
+            run = programs.python(*command, cwd=self.folder, limit=seconds)
+        except subprocess.TimeoutExpired:
+            self.end_processes()
+            return False
+        finally:
+            observe.clear(self.url)
+        if run.returncode not in (0, 1):
+            print(run.stdout, run.stderr, file=sys.stderr)
+            raise SystemExit(f"{rule.slug}: pytest ended with {run.returncode}")
+        return run.returncode == 0
+
+    def end_processes(self) -> None:
+        """End what a run that hangs has started."""
+        for link in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):
+                if self.folder in link.readlink().parents:
+                    os.kill(int(link.parent.name), signal.SIGKILL)
+
+    def notices(self, mutant: Mutant, rule: Rule, seconds: float) -> bool:
+        file = self.folder / mutant.file
+        text = file.read_text("utf-8")
+        file.write_text(mutant.text, "utf-8")
+        try:
+            return not self.passes(rule, seconds)
+        finally:
+            file.write_text(text, "utf-8")
+
+
+def alike() -> dict[str, str]:
+    """The changes that make no difference, with the reason of each."""
+    rows = tomllib.loads(ALIKE.read_text("utf-8")).get("mutant", [])
+    return {f"{row['file']}: {row['change']}": row["reason"] for row in rows}
+
+
+def prove(rule: Rule, rooms: queue.Queue[Room]) -> list[Mutant]:
+    """Make a rule's changes in the rooms that are free.
+
+    Returns:
+        The changes that nothing noticed.
+    """
+    listed = alike()
+    wrong = [
+        mutant
+        for mutant in mutants_of(rule)
+        if f"{mutant.file}: {mutant.change}" not in listed
+    ]
+    room = rooms.get()
+    try:
+        begin = time.monotonic()
+        if not room.passes(rule, 600):
+            raise SystemExit(f"{rule.slug}: its own tests fail.")
+        seconds = 3 * (time.monotonic() - begin) + 30
+        unseen = [m for m in wrong if not room.notices(m, rule, seconds)]
+        if not room.passes(rule, 600):
+            raise SystemExit(f"{rule.slug}: a change left something behind.")
+    finally:
+        rooms.put(room)
+    for mutant in unseen:
+        print(f"nothing notices {mutant}", flush=True)
+    print(
+        f"{rule.slug}: {len(wrong) - len(unseen)} of {len(wrong)}", flush=True
+    )
+    keep(rule, len(wrong), len(wrong) - len(unseen))
+    return unseen
+
+
+def keep(rule: Rule, changes: int, noticed: int) -> None:
+    """Write a result into the file, where others may write at this moment."""
+    with RESULTS.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        results = json.load(file) | {
+            rule.slug: {
+                "changes": changes,
+                "noticed": noticed,
+                "of": digest(rule),
+            }
+        }
+        file.seek(0)
+        file.truncate()
+        json.dump(results, file, indent=1, sort_keys=True)
+        file.write("\n")
+
+
+def main(names: list[str]) -> bool:
+    """Make the changes of these rules, or of all, and say what is unseen."""
+    rules = selection.called(names, BOOK) if names else BOOK.rules
+    rooms: queue.Queue[Room] = queue.Queue()
+    with contextlib.ExitStack() as stack:
+        for _ in range(min(JOBS, len(rules))):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            url = stack.enter_context(
+                backend.shared_server(folder / "server", backend.free_port())
+            )
+            rooms.put(Room(folder / "book", url))
+        with ThreadPoolExecutor(JOBS) as pool:
+            unseen = [*pool.map(lambda rule: prove(rule, rooms), rules)]
+    return not any(unseen)
+
+
+if __name__ == "__main__":
+    if "--list" in sys.argv:
+        for rule in selection.called(sys.argv[2:], BOOK):
+            print(*mutants_of(rule), sep="\n")
+    else:
+        sys.exit(not main(sys.argv[1:]))
