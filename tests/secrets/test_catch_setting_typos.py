@@ -52,8 +52,6 @@ def test_only_names_of_settings_are_read_from_each_source(
 
     `prefect config view` lists the settings that are set, each with its value
     and the place where the value comes from.
-
-    A name that you have set and do not find in the list was not read.
     """
     dotenv, toml = tmp_path / ".env", tmp_path / "prefect.toml"
 
@@ -198,6 +196,20 @@ def test_a_name_that_resembles_no_setting_passes_the_check(
     monkeypatch.setenv("PREFECT_PERSIST_RESULTS", "true")
     assert list(check.warnings({"PREFECT_PERSIST_RESULTS": "true"})) == []
     assert not Settings().results.persist_by_default
+
+
+def test_config_view_leaves_two_kinds_of_names_out(monkeypatch, tmp_path):
+    """`prefect config view` does not list a name in small letters, although
+    Prefect reads it, and it does not list `PREFECT_SERVER_ENCRYPTION_KEY`,
+    which is not among the settings.
+    """
+    monkeypatch.setenv(RIGHT.lower(), "true")
+    monkeypatch.setenv("PREFECT_SERVER_ENCRYPTION_KEY", "not-a-real-one")
+    assert Settings().results.persist_by_default
+    seen = prefect_config(tmp_path, "view")
+    assert seen.returncode == 0
+    assert "PERSIST" not in seen.stdout.upper()
+    assert "ENCRYPTION_KEY" not in seen.stdout
 
 
 def test_config_set_knows_the_names(monkeypatch, tmp_path):

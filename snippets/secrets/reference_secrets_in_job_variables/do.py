@@ -34,7 +34,12 @@ def deploy() -> UUID:
 
 
 if __name__ == "__main__":
-    Secret(value="not-a-real-token").save("shop-token", overwrite=True)
+    Secret(value="not-a-real-token").save("shop-token")
     with get_client(sync_client=True) as api:
-        api.create_work_pool(POOL, overwrite=True)
-        print(api.read_deployment(deploy()).job_variables)
+        api.create_work_pool(POOL)
+        deployment_id = deploy()
+        print(api.read_deployment(deployment_id).job_variables)
+
+        api.delete_deployment(deployment_id)
+        api.delete_work_pool(POOL.name)
+    Secret.delete("shop-token")
