@@ -3,14 +3,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-from prefect import Flow
+from prefect import Flow, get_client
 from prefect.runner import Runner
 
 
 @contextmanager
 def serve(flow: Flow, name: str) -> Iterator[None]:
     runner = Runner(query_seconds=1)
-    runner.add_flow(flow, name=name)
+    deployment = runner.add_flow(flow, name=name)
     thread = Thread(target=asyncio.run, args=[runner.start()])
     thread.start()
     try:
@@ -18,3 +18,5 @@ def serve(flow: Flow, name: str) -> Iterator[None]:
     finally:
         runner.execute_in_background(runner.astop)
         thread.join()
+        with get_client(sync_client=True) as client:
+            client.delete_deployment(deployment)
