@@ -1,3 +1,4 @@
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import WorkPoolFilter
 from prefect.deployments import run_deployment
 from prefect.flow_engine import load_flow_and_flow_run, run_flow
 
@@ -25,33 +26,44 @@ def revenue():
 def git(*command: str) -> str:
     author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
     run = ["git", *author, *command]
-    return subprocess.check_output(run, text=True, stderr=subprocess.DEVNULL)
+    return subprocess.check_output(run, text=True, stderr=subprocess.PIPE)
 
 
 @contextmanager
 def shared_repository() -> Iterator[str]:
-    with get_client(sync_client=True) as client:
+    """Be in Ada's clone of a new repository, on her laptop."""
+    os.environ.pop("GITHUB_SHA", None)  # In CI, Prefect reads this.
+    with (
+        get_client(sync_client=True) as client,
+        TemporaryDirectory() as folder,
+        chdir(folder),
+    ):
         client.create_work_pool(POOL, overwrite=True)
-    with TemporaryDirectory() as folder, chdir(folder):
+        url = f"file://{folder}/shared.git"
         git("init")
         git("init", "--bare", "--initial-branch=main", "shared.git")
+        git("remote", "add", "origin", url)
         Path("revenue.py").write_text(REVENUE_PY)
-        yield f"file://{folder}/shared.git"
+        try:
+            yield url
+        finally:
+            ours = WorkPoolFilter(name={"any_": [POOL.name]})
+            for made in client.read_deployments(work_pool_filter=ours):
+                client.delete_deployment(made.id)
+            client.delete_work_pool(POOL.name)
 
 
 def push(query: str) -> str:
     Path("revenue.sql").write_text(query)
     git("add", "revenue.*")
     git("commit", "--message", query)
-    git("push", "shared.git", "HEAD:main")
+    git("push", "origin", "HEAD:main")
     return git("rev-parse", "HEAD").strip()
 
 
-def run(deployment: UUID) -> FlowRun:
+def run(deployment: UUID) -> tuple[str, str]:
     """Do what a worker does: in an empty folder, get the code and run it."""
     flow_run = run_deployment(deployment, timeout=0)
     with TemporaryDirectory() as folder, chdir(folder):
         flow_run, revenue = load_flow_and_flow_run(flow_run.id)
-        run_flow(revenue, flow_run=flow_run)
-    with get_client(sync_client=True) as client:
-        return client.read_flow_run(flow_run.id)
+        return flow_run.deployment_version, run_flow(revenue, flow_run)
