@@ -1,20 +1,28 @@
-from prefect import flow
+from prefect import flow, task
 from prefect.states import Failed
 
-answers = iter([[], [4.0, 3.5]])
-attempts = []
+table = []
 
 
-@flow(retries=1)
-def load_prices():
-    attempts.append("load prices")
-    prices = next(answers)
-    if not prices:
-        return Failed(message="no prices yet")
-    return sum(prices)
+@task
+def check(orders: dict[str, int]) -> None:
+    for order, price in orders.items():
+        if price < 0:
+            return Failed(message=f"{order} has a negative price")
+
+
+@task
+def load(orders: dict[str, int]) -> None:
+    table.extend(orders)
+
+
+@flow
+def load_orders(orders: dict[str, int]) -> None:
+    check(orders)
+    load(orders)
 
 
 if __name__ == "__main__":
-    state = load_prices(return_state=True)
-    print(f"Attempts: {len(attempts)}")
-    print(f"State: {state.name}, type {state.type.value}")
+    orders = {"order-1": 20, "order-2": -5}
+    state = load_orders(orders, return_state=True)
+    print(f"{state.name}, orders in the table: {len(table)}")
