@@ -7,8 +7,6 @@ from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 
-ALERT_ON = ["Failed", "Crashed"]
-
 
 @flow
 def load_night_prices() -> None: ...
@@ -20,7 +18,8 @@ def create_automation() -> Automation:
     return Automation(
         name="night-prices",
         trigger=EventTrigger(
-            expect={f"prefect.flow-run.{state}" for state in ALERT_ON},
+            expect={"prefect.flow-run.*"},
+            match={"prefect.state-type": ["FAILED", "CRASHED"]},
             match_related={
                 "prefect.resource.role": "flow",
                 "prefect.resource.name": load_night_prices.name,
@@ -39,4 +38,6 @@ if __name__ == "__main__":
     with get_client(sync_client=True) as api:
         print(f"Flow run: {api.read_flow_run(run.id).state.name}")
         api.delete_flow_run(run.id)
+        api.delete_deployment(deployment)
     automation.delete()
+    Webhook.delete("night-prices")

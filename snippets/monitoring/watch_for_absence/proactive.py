@@ -18,6 +18,7 @@ def create_automation(within: timedelta) -> Automation:
         name="no-night-prices",
         trigger=EventTrigger(
             posture=Posture.Proactive,
+            after={"prefect.flow-run.Completed"},
             expect={"prefect.flow-run.Completed"},
             match_related={
                 "prefect.resource.role": "flow",
@@ -30,7 +31,9 @@ def create_automation(within: timedelta) -> Automation:
 
 
 if __name__ == "__main__":
-    # A day and some hours in real life. Ten seconds is the least.
+    # 26 hours for a flow that runs each night. Ten seconds is the least.
     automation = create_automation(within=timedelta(seconds=10))
+    load_night_prices()
     print(f"Alert: {pager.next_alert(seconds=60)}")
     automation.delete()
+    Webhook.delete("no-night-prices")
