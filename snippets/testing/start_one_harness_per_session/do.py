@@ -14,20 +14,20 @@ def prefect_server() -> Iterator[None]:
 
 
 @flow
-def count_orders(orders: list[str]) -> int:
-    return len(orders)
+def total(orders: list[int]) -> int:
+    return sum(orders)
 
 
 def test_no_orders():
-    assert count_orders([]) == 0
+    assert total([]) == 0
 
 
 def test_one_order():
-    assert count_orders(["tea"]) == 1
+    assert total([30]) == 30
 
 
 def test_two_orders():
-    assert count_orders(["tea", "milk"]) == 2
+    assert total([30, 70]) == 100
 
 
 if __name__ == "__main__":
