@@ -1,5 +1,6 @@
 # The flow in alerts.py needs a token that no test sets.
 import asyncio
+import math
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -10,6 +11,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.sorting import FlowRunSort, LogSort
 from prefect.deployments import run_deployment
+from prefect.exceptions import ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.workers.process import ProcessWorker
 
@@ -41,6 +43,15 @@ async def work():
 def test_a_deployed_run_comes_with_two_that_nobody_asked_for(
     api, program, runs
 ):
+    """An entrypoint such as `dont.py:send_newsletter` names a file and a flow
+    in it. To get the flow, Prefect runs the whole file. `prefect deploy` does
+    that once, and the process of each flow run does it again. A call at the top
+    of the file is a real flow run each time, so one deploy and one run send
+    three newsletters.
+
+    Prefect imports the file under another name, so that block is not run.
+    """
+
     def newsletters():
         found = api.read_flow_runs(
             flow_filter=FlowFilter(name={"any_": ["send-newsletter"]}),
@@ -62,8 +73,14 @@ def test_a_deployed_run_comes_with_two_that_nobody_asked_for(
 
 
 def test_a_missing_token_is_hidden_until_the_run(api):
+    """So if the file fails, `prefect deploy` takes what it can get: it runs the
+    imports, assignments, functions and classes of the file one by one, passes
+    over those that fail, and succeeds without a warning. A run loads the file
+    strictly, so it crashes.
+    """
     printed = deploy(api, "alerts.py:alert_readers")
     assert "successfully created" in printed and "TOKEN" not in printed
+    assert "warn" not in printed.lower()
     run = run_deployment(
         f"alert-readers/{POOL}", parameters={"text": "Sold out"}, timeout=0
     )
@@ -88,9 +105,45 @@ def test_a_missing_token_is_hidden_until_the_run(api):
     settles(reasons, (True, True))
 
 
-def test_the_placeholder_raises_only_when_it_is_called():
-    flow = load_flow_from_entrypoint(f"{ROOM}/alerts.py:alert_readers")
+def test_a_deploy_takes_what_it_can_get(tmp_path):
+    """So if the file fails, `prefect deploy` takes what it can get: it runs the
+    imports, assignments, functions and classes of the file one by one, passes
+    over those that fail, and succeeds without a warning.
 
-    assert flow.name == "alert-readers"
-    with pytest.raises(NameError, match="name 'TOKEN' is not defined"):
-        flow("Sold out")
+    A parameter whose type could not be imported gets no type, so the server
+    does not check it. A `with`, `if`, `for` or `try` at the top of the file is
+    left out even if nothing in it fails, and a default that was set there
+    becomes `None`.
+    """
+    imports = (
+        "import math\nfrom prefect import flow\nfrom nowhere import Model\n"
+    )
+    kinds = "HALF = 0.5\ndef two(): return 2\nclass Three: DAYS = 3\n"
+    blocks = (
+        "with open(__file__): WITH = 1\nif True: IF = 1\nfor FOR in [1]: pass\n"
+        "try: TRY = 1\nfinally: pass\n"
+    )
+    flow = (
+        "@flow\ndef report(model: Model, day: int, a=math.pi, b=HALF, c=two(),"
+        " d=Three.DAYS, e=WITH, f=IF, g=FOR, h=TRY): pass\n"
+    )
+    file = tmp_path / "report.py"
+    file.write_text(imports + kinds + blocks + flow)
+
+    loaded = load_flow_from_entrypoint(f"{file}:report")
+
+    parameters = loaded.parameters.properties
+    defaults = [parameters[name]["default"] for name in "abcdefgh"]
+    assert defaults == [math.pi, 0.5, 2, 3, None, None, None, None]
+    assert parameters["day"]["type"] == "integer"
+    assert "type" not in parameters["model"]
+
+
+def test_the_strict_load_finds_it():
+    """Then a file that fails is found by a test and not by a run."""
+    entrypoint = f"{ROOM}/alerts.py:alert_readers"
+    assert load_flow_from_entrypoint(entrypoint).name == "alert-readers"
+
+    with pytest.raises(ScriptError) as error:
+        load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    assert repr(error.value.user_exc) == "KeyError('NEWSLETTER_TOKEN')"
