@@ -111,14 +111,14 @@ def test_a_worker_resolves_the_reference_for_each_run(do, api):
 
 
 def test_prefect_deploy_resolves_job_variables_and_no_pull_step(tmp_path, api):
-    """If you deploy from `prefect.yaml`, you must not write the reference
-    into `job_variables`, because `prefect deploy` replaces it with the secret
-    and stores that. This file leaves the token in clear on the server, as
-    `dont.py` does:
-
-    In a `pull` step a reference is stored as it is, so `access_token: "{{
+    """In a `pull` step a reference is stored as it is, so `access_token: "{{
     prefect.blocks.secret.git-token }}"` is the right way to clone a private
     repository.
+
+    If you deploy from `prefect.yaml`, you must not write the reference into
+    `job_variables`, because `prefect deploy` replaces it with the secret and
+    stores that. This file leaves the token in clear on the server, as
+    `dont.py` does:
     """
     token = token_hex()
     Secret(value=token).save("shop-token", overwrite=True)
