@@ -1,22 +1,48 @@
+import asyncio
+from threading import Event
+
 import pytest
 from prefect import task
-from prefect.states import Completed, Crashed
+from prefect.cache_policies import INPUTS
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.events.worker import EventsWorker
+from prefect.states import Crashed
 
-from tests.observe import log_messages, settles, task_runs
+from tests.backend import patient
+from tests.observe import settles, task_runs
 
 # task_states.py reads the record for do.py.
 BUG = (
     "Task run encountered an exception AttributeError:"
     " 'str' object has no attribute 'year'"
 )
+PLACES = {
+    "how the run ended": "state.is_completed()",
+    "what the flow returned": "state.result()",
+    "the state's name, such as `Cached` or `TimedOut`": "state.name",
+    "how a task run ended": "run.state_name",
+    "why it ended so": "run.state.message",
+    "how often it was tried": "run.run_count",
+    "what your code logged": '"no attribute" in caplog.text',
+    "which parameters the server stored": (
+        "client.read_flow_run(run.flow_run_id).parameters"
+    ),
+}
 
 
 def test_return_values_hide_two_faults(dont, api, caplog):
+    """A flow can return the right value while one of its task runs has failed,
+    and a test of the value alone does not see it.
+
+    With `return_state=True` a task that fails does not raise: it returns its
+    state.
+    """
     dont.test_report()
     dont.test_day_without_orders()
     assert f'Finished in state Failed("{BUG}")' in caplog.text
 
     state = dont.daily_report("2026-03-02", return_state=True)
+    assert state.name == "Completed"
     settles(
         lambda: task_runs(api, state),
         [("archive", "Failed", 1), ("load_orders", "Completed", 1)],
@@ -24,6 +50,11 @@ def test_return_values_hide_two_faults(dont, api, caplog):
 
 
 def test_states_show_both_faults(do):
+    """Ask for the state of the flow run, and then for the states of its task
+    runs.
+
+    Both faults are found.
+    """
     with pytest.raises(AssertionError, match="archive Failed"):
         do.test_report()
     with pytest.raises(AssertionError, match="Completed"):
@@ -31,6 +62,10 @@ def test_states_show_both_faults(do):
 
 
 def test_both_tests_pass_once_the_faults_are_mended(do, monkeypatch):
+    """`assert state.is_failed()` says so in one line, `state.message` says why
+    it failed, and `state.result()` raises the exception again.
+    """
+
     @task
     def load_orders(day: str) -> list[int]:
         if day != "2026-03-01":
@@ -47,6 +82,7 @@ def test_both_tests_pass_once_the_faults_are_mended(do, monkeypatch):
     do.test_day_without_orders()
 
     state = do.daily_report("2026-03-02", return_state=True)
+    assert state.is_failed()
     assert state.message == (
         "Flow run encountered an exception: ValueError: no orders on 2026-03-02"
     )
@@ -54,17 +90,53 @@ def test_both_tests_pass_once_the_faults_are_mended(do, monkeypatch):
         state.result()
 
 
-def test_the_api_has_the_parameters_and_the_log(do, api):
-    state = do.daily_report("2026-03-01", return_state=True)
+def test_the_helper_waits_and_names_the_task(do, monkeypatch):
+    """Task runs can reach the server after the flow has ended, so the helper
+    waits until all of them have ended there. It takes the name of the task from
+    `task_key`, because `task_run_name` can give the run any other name.
+    """
+    may_go, send = Event(), EventsWorker._handle
 
-    run = api.read_flow_run(state.state_details.flow_run_id)
-    assert run.parameters == {"day": "2026-03-01"}
-    settles(
-        lambda: any("has no attribute" in m for m in log_messages(api, state)),
-        True,
-    )
+    async def send_later(self, event):
+        await asyncio.to_thread(may_go.wait, patient(30))
+        await send(self, event)
+
+    monkeypatch.setattr(EventsWorker, "_handle", send_later)
+    renamed = do.archive.with_options(task_run_name="year of {day}")
+    monkeypatch.setattr(do, "archive", renamed)
+    state = do.daily_report("2026-03-01", return_state=True)
+    assert do.task_states(state, runs=0) == []
+    may_go.set()
+    ended = do.task_states(state, runs=2)
+    assert ended == ["archive Failed", "load_orders Completed"]
+
+
+def test_where_a_test_finds_what_it_needs(do, api, caplog, table):
+    """These are the places where a test finds what it needs."""
+    state = do.daily_report("2026-03-01", return_state=True)
+    do.task_states(state, runs=2)
+    names = {"state": state, "client": api, "caplog": caplog}
+    this_run = FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+    found = api.read_task_runs(flow_run_filter=this_run)
+    [names["run"]] = [r for r in found if r.task_key.startswith("archive-")]
+
+    rows = [
+        [know, f"`{place}`", f"`{eval(place, names)!r}`"]
+        for know, place in PLACES.items()
+    ]
+    table("places.md", ["To know", "Look at", "Here it is"], rows)
 
 
 def test_a_check_of_the_type_sees_less_than_the_name():
-    assert Completed(name="Cached").is_completed()
+    """`is_completed()` is also true for the state `Cached`, and `is_failed()`
+    is not true for `Crashed`.
+    """
+
+    @task(cache_policy=INPUTS, persist_result=True)
+    def price(item: str) -> int:
+        return 4
+
+    price("tea")
+    state = price("tea", return_state=True)
+    assert state.name == "Cached" and state.is_completed()
     assert not Crashed().is_failed()

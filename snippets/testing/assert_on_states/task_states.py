@@ -2,8 +2,11 @@ import time
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import State
-from prefect.client.schemas.sorting import TaskRunSort
+from prefect.client.schemas.objects import State, TaskRun
+
+
+def task_of(run: TaskRun) -> str:
+    return run.task_key.rpartition("-")[0]
 
 
 def task_states(state: State, runs: int) -> list[str]:
@@ -12,10 +15,8 @@ def task_states(state: State, runs: int) -> list[str]:
     deadline = time.monotonic() + 30
     while True:
         with get_client(sync_client=True) as client:
-            found = client.read_task_runs(
-                flow_run_filter=this_run, sort=TaskRunSort.ID_DESC
-            )
+            found = client.read_task_runs(flow_run_filter=this_run)
         ended = [run for run in found if run.state and run.state.is_final()]
         if len(ended) >= runs or time.monotonic() > deadline:
-            return sorted(f"{run.name[:-4]} {run.state_name}" for run in ended)
+            return sorted(f"{task_of(run)} {run.state_name}" for run in ended)
         time.sleep(0.1)
