@@ -195,7 +195,10 @@ def as_deployment(day):
 def test_the_boundaries_differ_in_what_is_recorded_and_returned(
     dont, api, table
 ):
-    """A subflow and a deployment run also get a task run in the flow run that
+    """A function, a task, a subflow and a deployment run differ in what Prefect
+    records and in how a failure reaches you.
+
+    A subflow and a deployment run also get a task run in the flow run that
     started them, which stands for them there.
     """
     as_task = task(retries=1)(load_orders)

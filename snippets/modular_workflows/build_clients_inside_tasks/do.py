@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from tempfile import TemporaryDirectory
 
 from prefect import flow, task
@@ -10,11 +11,9 @@ queries = []
 @task(cache_policy=INPUTS + TASK_SOURCE)
 def revenue(database: str, day: str) -> float:
     queries.append(day)
-    connection = sqlite3.connect(database)
     sql = "SELECT sum(price) FROM orders WHERE day = ?"
-    total = connection.execute(sql, [day]).fetchone()[0]
-    connection.close()
-    return total
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql, [day]).fetchone()[0]
 
 
 @flow

@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from tempfile import TemporaryDirectory
 
 from prefect import flow, task
@@ -16,9 +17,8 @@ def revenue(connection: sqlite3.Connection, day: str) -> float:
 
 @flow
 def report(database: str, day: str) -> None:
-    connection = sqlite3.connect(database)
-    print(f"{day}: {revenue(connection, day)} EUR")
-    connection.close()
+    with closing(sqlite3.connect(database)) as connection:
+        print(f"{day}: {revenue(connection, day)} EUR")
 
 
 def create_orders(database: str) -> None:
