@@ -225,6 +225,15 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
                 f"{rule.name}: symptom {symptom!r}: no output and no assertion"
                 " of the rule has this text, so nobody may ever see it."
             )
+    for program in rule.programs:
+        path = program.relative_to(rule.book.root).as_posix()
+        for function in syntax.uncalled(program):
+            yield f"{path}: never calls {function}, which it shows."
+        for call in syntax.typed_results(program):
+            yield (
+                f"{path}: {call}: no work has produced what it prints. Print"
+                " what the program knows then."
+            )
     included = {found["path"] for found in rule.includes}
     for file in rule.files:
         path = file.relative_to(rule.book.root).as_posix()
@@ -238,6 +247,27 @@ def program_problems(name: str, run: CompletedProcess[str]) -> Iterator[str]:
         yield f"{name}: ended with {run.returncode}:\n{run.stderr}"
     if "PrefectDeprecationWarning" in run.stderr:
         yield f"{name}: uses what Prefect deprecates:\n{run.stderr}"
+
+
+def left_problems(
+    program: Path, found: Iterable[tuple[str, str, str]], root: Path
+) -> Iterator[str]:
+    """Check that a program has left nothing of its own on the server.
+
+    Args:
+        program: The program that has ended.
+        found: What stands there now and did not before, see `observe.kept`.
+            Others may have made some of it.
+        root: The repository.
+    """
+    room = [f.read_text("utf-8") for f in program.parent.glob("*.*")]
+    for kind, name, _ in found:
+        if any(name in text for text in room):
+            yield (
+                f"{program.relative_to(root)}: leaves the {kind} {name!r} on"
+                " the server. A reader who runs it has it there from then on:"
+                " take it away in the end."
+            )
 
 
 def race_problems(

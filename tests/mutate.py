@@ -2,10 +2,11 @@
 
     python -m tests.mutate retry-tasks-not-flows
 
-Without a name it takes all rules. With `--list` it only says the changes. Each change is made in a copy of the
-repository, and there the rule's tests and programs run. What nothing notices
-is printed, and the command ends with 1. How many changes were noticed goes to
-`mutants.json`, and from there to the rule's page.
+Without a name it takes all rules. With `--list` before it, the changes are only
+listed. Each change is made in a copy of the repository, and there the rule's
+tests and programs run. What nothing notices is printed, and the command ends
+with 1. How many changes were noticed goes to `mutants.json`, and from there to
+the rule's page.
 
 A change that makes no difference is listed in `mutants.toml`, with the reason.
 """

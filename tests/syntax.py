@@ -130,6 +130,63 @@ def without_assertion(test: Path) -> list[str]:
     ]
 
 
+def uncalled(program: Path) -> list[str]:
+    """The functions of a program that running it never reaches.
+
+    Reached is what its statements name, and what that names in turn: by a
+    variable, a decorator or an entrypoint such as `do.py:load`.
+    """
+    tree = tree_of(program)
+    functions = {n.name: n for n in tree.body if isinstance(n, FUNCTION)}
+    values = {
+        name.id: node
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for name in node.targets
+        if isinstance(name, ast.Name)
+    }
+    ahead: list[ast.AST] = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If | ast.For | ast.With | ast.Expr)
+    ]
+    reached: set[str] = set()
+    while ahead:
+        node = ahead.pop()
+        used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        used |= {text.rpartition(":")[2] for text in _texts(ast.walk(node))}
+        if "pytest" in used:
+            return []
+        used |= {
+            name
+            for name, function in functions.items()
+            for decorator in function.decorator_list
+            if used
+            & {n.id for n in ast.walk(decorator) if hasattr(n, "id")}
+            & functions.keys()
+        }
+        new = (used - reached) & (functions.keys() | values.keys())
+        reached |= new
+        ahead += [functions.get(name) or values[name] for name in new]
+    return sorted(functions.keys() - reached)
+
+
+def typed_results(program: Path) -> list[str]:
+    """The calls that print a text which no work has produced.
+
+    A heading, which ends with a colon, may be typed.
+    """
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree_of(program))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "print"
+        and node.args
+        and all(isinstance(part, ast.Constant) for part in node.args)
+        and not str(node.args[-1].value).endswith(":")
+    ]
+
+
 def _asserts(node: ast.AST) -> bool:
     match node:
         case ast.Assert():

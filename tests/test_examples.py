@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import prefect
 import pytest
 
 from tests import contract
 from tests.book import BOOK, ROOT
+from tests.observe import kept
 from tests.programs import run_program
 
 PROGRAMS = [
@@ -22,8 +25,12 @@ PROGRAMS = [
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_prints_its_recorded_output(name, tmp_path, record):
     program, output = ROOT / name, (ROOT / name).with_suffix(".out")
+    url = os.environ["PREFECT_API_URL"]
+    before = {*kept(url)}
     run = run_program(program, tmp_path)
     contract.report(contract.program_problems(name, run))
+    left = {*kept(url)} - before
+    contract.report(contract.left_problems(program, left, ROOT))
     if output.exists() and run.stdout != output.read_text("utf-8"):
         again = run_program(program, tmp_path / "again")
         contract.report(contract.race_problems(name, run, again))
