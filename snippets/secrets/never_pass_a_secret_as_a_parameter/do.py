@@ -17,7 +17,7 @@ def load_rates(key_block: str) -> int:
 
 if __name__ == "__main__":
     # Done once, by the key's owner, and not in the flow's repository.
-    Secret(value="not-a-real-key").save("example-rates-key", overwrite=True)
+    Secret(value="not-a-real-key").save("example-rates-key")
 
     state = load_rates("example-rates-key", return_state=True)
     print(f"Rates loaded: {state.result()}")
@@ -25,3 +25,5 @@ if __name__ == "__main__":
     with get_client(sync_client=True) as api:
         run = api.read_flow_run(state.state_details.flow_run_id)
     print(f"Parameters on the server: {run.parameters}")
+
+    Secret.delete("example-rates-key")

@@ -29,5 +29,6 @@ if __name__ == "__main__":
 
     with get_client(sync_client=True) as api:
         run = api.read_flow_run(run.id)
+        api.delete_deployment(deployment)
     print(f"Parameters on the server: {run.parameters}")
     print(f"{run.state.name}: {run.state.message}")
