@@ -14,8 +14,7 @@ async def save_rate(currency: str) -> None:
 
 @flow
 async def daily_rates(currencies: list[str]) -> None:
-    for currency in currencies:
-        await save_rate(currency)
+    await asyncio.gather(*[save_rate(currency) for currency in currencies])
     print(f"Asked for {len(currencies)} rates")
 
 
