@@ -25,6 +25,6 @@ def test_total():
 if __name__ == "__main__":
     try:
         test_total()
-        print("test_total: passed")
+        print(f"{test_total.__name__}: passed")
     except AssertionError as error:
-        print(f"test_total: failed, {error}")
+        print(f"{test_total.__name__}: failed, {error}")
