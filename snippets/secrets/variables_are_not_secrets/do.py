@@ -23,8 +23,8 @@ def send_test_mailing() -> int:
 
 
 if __name__ == "__main__":
-    Secret(value="not-a-real-token").save("mailing-token", overwrite=True)
-    Variable.set("mailing-limit", 2, overwrite=True)
+    Secret(value="not-a-real-token").save("mailing-token")
+    Variable.set("mailing-limit", 2)
     print(f"Mails sent, limit 2: {send_test_mailing()}")
 
     Variable.unset("mailing-limit")
@@ -35,3 +35,5 @@ if __name__ == "__main__":
             "mailing-token", "secret", include_secrets=False
         )
     print("The API shows:", shown.model_dump(include={"name", "data"}))
+
+    Secret.delete("mailing-token")

@@ -20,8 +20,8 @@ def send_test_mailing() -> int:
 
 
 if __name__ == "__main__":
-    Variable.set("mailing-token", "not-a-real-token", overwrite=True)
-    Variable.set("mailing-limit", 2, overwrite=True)
+    Variable.set("mailing-token", "not-a-real-token")
+    Variable.set("mailing-limit", 2)
     print(f"Mails sent, limit 2: {send_test_mailing()}")
 
     Variable.unset("mailing-limit")
@@ -30,3 +30,5 @@ if __name__ == "__main__":
     with get_client(sync_client=True) as api:
         shown = api.read_variable_by_name("mailing-token")
     print("The API shows:", shown.model_dump(include={"name", "value"}))
+
+    Variable.unset("mailing-token")
