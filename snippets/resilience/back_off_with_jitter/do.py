@@ -9,9 +9,8 @@ def is_transient(task, task_run, state) -> bool:
         state.result()
     except httpx.HTTPStatusError as error:
         return error.response.status_code in (429, 502, 503, 504)
-    except httpx.TransportError:
-        return True
-    return False
+    except Exception as error:
+        return isinstance(error, httpx.TransportError)
 
 
 @task(
