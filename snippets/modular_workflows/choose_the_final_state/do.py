@@ -18,7 +18,8 @@ def load_week(files: list[str]):
     missing = [file for file in files if not loads[file].state.is_completed()]
     if missing:
         raise RuntimeError(f"no rows from {', '.join(missing)}")
-    return {file: loads[file].result() for file in files}
+    loaded = [file for file in files if file not in missing]
+    return {file: loads[file].result() for file in loaded}
 
 
 if __name__ == "__main__":
