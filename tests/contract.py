@@ -29,6 +29,27 @@ HEADINGS = [
     ("proof", "Proof"),
     ("see-also", "See also"),
 ]
+# The parts that a page must leave to the recorder, by its path; a rule page
+# and the first page of a chapter have theirs too.
+RECORDED_PARTS = {
+    "index.md": {"edition", "chapters"},
+    "checklist.md": {"checklist"},
+    "symptoms.md": {"symptoms"},
+    "decisions.md": {"decisions"},
+    "coming-from-prefect-2.md": {"prefect_2"},
+}
+COMMENT = re.compile(
+    r"<!--(?! recorded: \w+ -->| /recorded -->| decision: [^\n]+ -->)"
+    r"\s*(.{,40})",
+    re.DOTALL,
+)
+# What a program prints and another run of it would not.
+PASSING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-|0x[0-9a-f]{6,}|/tmp/|\d\d:\d\d:\d\d\.\d{3}"
+)
+DAY = re.compile(r"(20\d\d)-0?(\d+)-\d\d")
+# The fewest words that a rule can be explained with.
+WORDS = 200
 # Markdown says these; only a line break in a list has no other sign.
 RAW_HTML = re.compile(r"<(?!br\b)/?[a-z][^>]*>", re.I)
 SECTION_MARKER = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
@@ -75,6 +96,7 @@ def page_problems(page: Page) -> Iterator[str]:
         yield from section_problems(page.book.root / path, path)
     yield from _block_problems(page)
     yield from _text_problems(page)
+    yield from _link_problems(page)
     if isinstance(page, Rule):
         yield from _rule_problems(page)
 
@@ -99,7 +121,7 @@ def _block_problems(page: Page) -> Iterator[str]:
         file = shown[0][0]
         path = file.relative_to(root).as_posix()
         language = LANGUAGES.get(file.suffix, file.suffix[1:])
-        if block.language != language or not block.title:
+        if block.language != language or not _names(block.title, file, page):
             yield (
                 f"{page.name}: the block of {path}: write its fence as"
                 f' ```{language} title="{file.name}", with language and title.'
@@ -116,8 +138,66 @@ def _block_problems(page: Page) -> Iterator[str]:
         yield f"{page.name}: includes {path} outside of a block of its own."
 
 
+def _names(title: str, file: Path, page: Page) -> bool:
+    """Whether the bar above a block says which file it is."""
+    if not isinstance(page, Rule):
+        return bool(title)
+    if title == "Output":
+        return file.suffix in (".out", ".txt")
+    name = title.partition(", saved as ")[0]
+    return name == file.name or file.as_posix().endswith(f"/{name}")
+
+
+def _link_problems(page: Page) -> Iterator[str]:
+    """Check that a link or a picture shows what it says."""
+    pages = {other.address: other for other in page.book.pages}
+    titles = {_spoken(other.title): other for other in pages.values()}
+    for link in page.article.select("a[href]"):
+        said = titles.get(_spoken(link.get_text()))
+        if said is None or "://" in link["href"]:
+            continue
+        path = link["href"].partition("#")[0]
+        to = normpath(f"{page.path}/../{path}") if path else page.path
+        if to != said.path:
+            yield (
+                f"{page.name}: a link called {said.title!r} leads to {to}; that"
+                f" is the title of {said.path}."
+            )
+    for picture in page.article.select("img[src]"):
+        words = Path(picture["src"]).stem.split("-")
+        if not all(
+            re.search(rf"\b{word}\b", picture.get("alt", ""), re.I)
+            for word in words
+        ):
+            yield (
+                f"{page.name}: the text of the picture {picture['src']} does"
+                f" not speak of {' '.join(words)!r}. A picture is named after"
+                " what it shows."
+            )
+
+
+def _spoken(title: str) -> str:
+    return " ".join(title.replace("`", "").split()).lower()
+
+
 def _text_problems(page: Page) -> Iterator[str]:
     """Check the headings, and that nothing in the text is raw HTML."""
+    for found in COMMENT.finditer(page.body):
+        yield (
+            f"{page.name}: the comment {found[1]!r} hides text from the reader."
+            " Show it, or take it away."
+        )
+    marked = {part["name"] for part in recorded.PART.finditer(page.body)}
+    wanted = RECORDED_PARTS.get(page.path, set())
+    if isinstance(page, Rule):
+        wanted = {"reason", "proof"}
+    elif any(page.path == c.index.path for c in page.book.chapters):
+        wanted = {"rules"}
+    for name in sorted(wanted - marked):
+        yield (
+            f"{page.name}: has no part '<!-- recorded: {name} -->' with"
+            " '<!-- /recorded -->' below it."
+        )
     for heading in page.article.find_all(re.compile("^h[1-6]$")):
         if not heading.get("id"):
             yield (
@@ -205,6 +285,31 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
             f"{rule.name}: its headings below 'Symptom' are {third}; they must"
             " be exact texts, in backticks, at least one."
         )
+    twice = [r.name for r in rule.book.rules if r.title == rule.title]
+    if len(twice) > 1:
+        yield f"{rule.name}: has the same title as {twice}."
+    for block in rule.article.select("div[class*=language-]"):
+        title = block.select_one(".filename")
+        section = block.find_previous("h2")
+        for side, wrong in (("dont", "do"), ("do", "dont")):
+            if (
+                section
+                and section.get("id") == wrong
+                and title
+                and title.get_text().startswith(f"{side}.")
+            ):
+                yield (
+                    f"{rule.name}: shows {title.get_text()} below"
+                    f" {section.get_text()!r}."
+                )
+    words = len(
+        sentences.reduced(sentences.PROOF.sub("", rule.body))[0].split()
+    )
+    if words < WORDS:
+        yield (
+            f"{rule.name}: has {words} words around its programs. A reader"
+            f" needs at least {WORDS} to know why and where."
+        )
     titles = {other.address: other.title for other in rule.book.rules}
     for link in rule.article.select("#see-also ~ ul a[href$='.md']"):
         said = " ".join(link.get_text().split())
@@ -233,6 +338,20 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
             yield (
                 f"{path}: {call}: no work has produced what it prints. Print"
                 " what the program knows then."
+            )
+    told = "".join(f.read_text("utf-8") for f in rule.files if f not in outputs)
+    for output in outputs:
+        text = output.read_text("utf-8")
+        passing = PASSING.findall(text)
+        passing += [
+            day[0]
+            for day in DAY.finditer(text)
+            if not re.search(rf"{day[1]}\D+0?{day[2]}\b", told)
+        ]
+        for said in passing:
+            yield (
+                f"{output.relative_to(rule.book.root)}: {said!r} is of one run."
+                " Print what is the same in all."
             )
     included = {found["path"] for found in rule.includes}
     for file in rule.files:

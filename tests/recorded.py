@@ -88,7 +88,8 @@ def reason(page: Page) -> str:
     tests = len(claims_of(page.test))
     return (
         f"{page.description}\n\n"
-        f"Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof)."
+        f"Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof); a ✓"
+        " leads from a sentence to its test."
         f" Applies to {' and '.join(page.front_matter.applies_to)}."
         "\n{ .proven }"
     )
@@ -107,8 +108,16 @@ def proof(page: Page) -> str:
         if "Cloud" in page.front_matter.applies_to
         else " It does not apply to Prefect Cloud."
     )
+    result = mutants(page.book).get(page.slug)
+    changes = (
+        f"\n\nTo see whether a mistake in the program would be noticed, the"
+        f" right side was changed in {result['changes']} small ways, one at a"
+        f" time. The tests and the outputs noticed {result['noticed']} of them."
+        if result
+        else ""
+    )
     return f"""\
-Proven with an open-source server.{cloud}
+Proven with an open-source server.{cloud}{changes}
 
 {claims}
 
@@ -118,6 +127,11 @@ Proven with an open-source server.{cloud}
     --8<-- "{test}"
     ```
 """
+
+
+def mutants(book: Book) -> dict[str, dict[str, int | str]]:
+    """What `make mutate` found, by the slugs of rules."""
+    return json.loads((book.root / "tests/mutants.json").read_text("utf-8"))
 
 
 def claims_of(test: Path) -> list[str]:

@@ -6,8 +6,10 @@ that must find it. The message must name the file.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -49,7 +51,8 @@ def said_of(root: Path) -> str:
         if not problems:
             problems += contract.page_problems(rule)
             problems += contract.tests_problems(rule.test, root)
-            recorded.with_recorded_parts(rule)
+            made = recorded.with_recorded_parts(rule)
+            problems += contract.recorded_problems(rule.file, made, root)
     except BookError as error:
         problems = [str(error)]
     return "\n".join(problems)
@@ -92,6 +95,48 @@ def test_a_file_that_nothing_running_names_is_found(mention, copy):
     with (copy / TEST).open("a") as end:
         end.write('print("charges.csv")\n')
     assert unread not in said_of(copy)
+
+
+def test_a_page_of_a_few_words_is_found(copy):
+    page = copy / PAGE
+    head, symptom, body = page.read_text("utf-8").partition("## Symptom")
+    short = re.sub(r"(?m)^\w.*\n", "", body)
+    page.write_text(head + symptom + short, "utf-8")
+    assert f"{PAGE}: has " in said_of(copy)
+
+
+@pytest.mark.parametrize("page", contract.RECORDED_PARTS)
+def test_a_list_that_is_no_longer_recorded_is_found(page, copy):
+    file = copy / "docs" / page
+    file.write_text(recorded.PART.sub("", file.read_text("utf-8")), "utf-8")
+    (found, *_) = (
+        problem
+        for p in Book(copy).pages
+        if p.path == page
+        for problem in contract.page_problems(p)
+    )
+    assert f"docs/{page}: has no part" in found
+
+
+def test_a_skip_fails_in_ci_and_a_plain_run_records_nothing(copy):
+    with (copy / "tests/test_pages.py").open("a") as end:
+        end.write("\n\ndef test_x():\n    pytest.skip('no browser')\n")
+    replace(copy / "docs/rules.json", "slug", "slag")
+    run = tool(
+        *(sys.executable, "-m", "pytest", "tests/test_pages.py"),
+        *("-k", "test_x or rules.json"),
+        cwd=copy,
+        env=os.environ | {"CI": "true"},
+    )
+    assert "2 failed" in run.stdout, run.stdout
+    assert "no browser: install what is missing" in run.stdout
+    assert "docs/rules.json: is not what it must be now" in run.stdout
+    assert "slag" in (copy / "docs/rules.json").read_text("utf-8")
+
+
+def test_a_check_fails_the_test_that_reports_it():
+    with pytest.raises(pytest.fail.Exception, match="what it found"):
+        contract.report(["what it found"])
 
 
 def test_two_programs_with_the_same_text_are_found(copy):

