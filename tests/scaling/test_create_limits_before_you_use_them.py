@@ -1,22 +1,50 @@
+import asyncio
+import re
+import time
+from contextlib import ExitStack
+from inspect import signature
 from threading import Barrier
-from time import sleep
 
+import httpx
 import pytest
 from prefect import flow, task
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitUpdate,
     WorkPoolCreate,
 )
+from prefect.concurrency import _leases
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Pending
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tests.backend import patient
+from tests.backend import free_port, patient, prefect_server
 from tests.observe import log_messages, settles, task_runs
+from tests.programs import python
+
+
+@pytest.fixture
+def limit(do, api):
+    do.create_limit()
+    yield "orders-load"
+    do.delete_limit()
+
+
+def active_slots(api, name):
+    return api.read_global_concurrency_limit_by_name(name).active_slots
 
 
 def test_without_the_limit_the_two_loads_write_at_the_same_time(dont, api):
+    """If the server knows none of them, Prefect logs a warning and runs the
+    block. It does not create the limit: nothing says how large it should be.
+
+    Here the manual load writes between the two steps of the nightly load, so
+    every order is in the table twice.
+    """
     state = dont.nightly_load(return_state=True)
 
     assert state.is_completed()
@@ -27,45 +55,226 @@ def test_without_the_limit_the_two_loads_write_at_the_same_time(dont, api):
     )
     settles(lambda: log_messages(api, state).count(warning), 2)
     settles(lambda: task_runs(api, state), [("manual_load", "Completed", 1)])
+    with pytest.raises(ObjectNotFound):
+        api.read_global_concurrency_limit_by_name("orders-table")
 
 
-def test_with_the_limit_the_second_load_is_refused(do, api):
+def test_a_deleted_limit_ends_the_same_way(do, caplog):
+    """`concurrency` asks the server for its limits by name.
+
+    A misspelled name or a deleted limit ends the same way.
+    """
     do.create_limit()
+    do.delete_limit()
+    for name in "orders-load", "order-loads":
+        with concurrency(name):
+            pass
+        assert (
+            f"Concurrency limits ['{name}'] do not exist"
+            " - skipping acquisition." in caplog.text
+        )
+
+
+def test_with_the_limit_the_second_load_is_refused(do, api, limit):
+    """The manual load is refused before it touches the table, because the
+    nightly load has the only slot.
+    """
     state = do.nightly_load(return_state=True)
 
     assert do.table == ["order-1", "order-2"]
     settles(lambda: task_runs(api, state), [("manual_load", "Failed", 1)])
+    assert active_slots(api, limit) == 0
 
 
-def test_strict_refuses_a_limit_that_does_not_exist():
-    with (
-        pytest.raises(ConcurrencySlotAcquisitionError) as refused,
-        concurrency("orders-table", strict=True),
-    ):
-        pytest.fail("the load began")
+def test_without_max_retries_the_second_load_waits_for_the_first(limit):
+    """Without `max_retries=0` it would wait for a free slot. In this program it
+    would wait forever, because the nightly load waits for it inside of the
+    block.
+    """
 
-    assert str(refused.value) == (
-        "Concurrency limits ['orders-table'] must be created"
-        " before acquiring slots"
-    )
+    @task
+    def wait_for_a_slot() -> None:
+        with concurrency(limit, strict=True, timeout_seconds=1.5):
+            pytest.fail("both loads are in the block")
+
+    @flow
+    def nightly_load() -> list[str]:
+        with concurrency(limit, strict=True):
+            waiting = wait_for_a_slot.submit()
+            waiting.wait(timeout=1)
+            seen = [waiting.state.name]
+            waiting.wait()  # here its own timeout ends it
+        return [*seen, waiting.state.name]
+
+    assert nightly_load() == ["Running", "TimedOut"]
 
 
-def test_strict_is_content_with_one_limit_of_two(do, api):
-    do.create_limit()
-    with concurrency(["orders-load", "orders-table"], strict=True):
-        limit = api.read_global_concurrency_limit_by_name("orders-load")
-        assert limit.active_slots == 1
+def test_strict_refuses_a_limit_that_does_not_exist(do, api):
+    """`strict=True` turns a missing limit into an error before the block
+    begins.
+    """
+    for load in do.nightly_load, do.manual_load.fn:
+        with pytest.raises(ConcurrencySlotAcquisitionError) as refused:
+            load()
+        assert str(refused.value) == (
+            "Concurrency limits ['orders-load'] must be created"
+            " before acquiring slots"
+        )
+    assert do.table == []
 
 
-def test_strict_is_content_with_a_limit_that_is_switched_off(api):
-    name = "orders-load-off"
-    api.upsert_global_concurrency_limit_by_name(name, limit=1)
+def test_create_limit_can_run_again_and_the_command_cannot(
+    do, api, limit, tmp_path
+):
+    """You can run it again: it creates the limit, or sets its size.
+
+    In a shell, `prefect gcl create orders-load --limit 1` creates it once, and
+    fails if it exists.
+    """
+    command = "prefect gcl create orders-load --limit 1"
+    command = ["-m", *command.split()]
+    assert python(*command, cwd=tmp_path).returncode == 1
     api.update_global_concurrency_limit(
-        name, GlobalConcurrencyLimitUpdate(active=False)
+        limit, GlobalConcurrencyLimitUpdate(limit=5)
     )
-    with concurrency(name, strict=True), concurrency(name, strict=True):
-        limit = api.read_global_concurrency_limit_by_name(name)
-        assert limit.active_slots == 0
+    do.create_limit()
+    assert api.read_global_concurrency_limit_by_name(limit).limit == 1
+    do.delete_limit()
+    assert python(*command, cwd=tmp_path).returncode == 0
+    assert api.read_global_concurrency_limit_by_name(limit).limit == 1
+
+
+def test_strict_is_content_with_one_limit_of_two(api, limit):
+    """Of several names, one that exists is enough."""
+    with concurrency([limit, "orders-table"], strict=True):
+        assert active_slots(api, limit) == 1
+
+
+def test_strict_is_content_with_a_limit_that_is_switched_off(api, limit):
+    """And a limit that is switched off counts as one that exists."""
+    api.update_global_concurrency_limit(
+        limit, GlobalConcurrencyLimitUpdate(active=False)
+    )
+    with concurrency(limit, strict=True), concurrency(limit, strict=True):
+        assert active_slots(api, limit) == 0
+
+
+def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
+    """But by default a server of your own keeps the leases in its memory. When
+    such a server restarts, it forgets them, but the slots stay taken in its
+    database. A block that ends then frees nothing, and every later block waits
+    forever.
+
+    With this setting it keeps them in files below its `PREFECT_HOME`, and they
+    are there after a restart:
+    `PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem`.
+
+    A slot is a lease. If a program is killed, its slot is free again when the
+    lease has run out, by default within about five minutes.
+
+    When no run holds a slot and it is still taken,
+    `prefect gcl update orders-load --active-slots 0` frees it.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    often = {"PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1"}
+    files = {
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        )
+    }
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        get_client(sync_client=True) as api,
+    ):
+
+        def lease() -> str:
+            """Hold a slot as a block of `concurrency` does."""
+            return api.increment_concurrency_slots_with_lease(
+                ["orders-load"], slots=1, mode="concurrency", lease_duration=300
+            ).json()["lease_id"]
+
+        def taken() -> int:
+            return active_slots(api, "orders-load")
+
+        with prefect_server(tmp_path, port):
+            api.upsert_global_concurrency_limit_by_name("orders-load", limit=1)
+            forgotten = lease()
+        with prefect_server(tmp_path, port, **often, **files):
+            api.release_concurrency_slots_with_lease(forgotten)
+            assert taken() == 1
+            command = "prefect gcl update orders-load --active-slots 0"
+            command = ["-m", *command.split()]
+            python(*command, cwd=tmp_path, PREFECT_API_URL=url)
+            assert taken() == 0
+            kept = lease()
+        with prefect_server(tmp_path, port, **often, **files):
+            assert taken() == 1
+            api.renew_concurrency_lease(kept, lease_duration=300)
+            api.release_concurrency_slots_with_lease(kept)
+            assert taken() == 0
+
+            lease()  # of a program that is killed: five minutes go by
+            for file in (tmp_path / "concurrency_leases").glob("*.json"):
+                text = re.sub(
+                    r'("expiration": "|: ")20', r"\g<1>19", file.read_text()
+                )
+                file.write_text(text)
+            settles(taken, 0)
+    assert signature(concurrency).parameters["lease_duration"].default == 300
+
+
+@pytest.fixture
+def lost_server(monkeypatch):
+    """Let each renewal of a lease fail, at once."""
+
+    def renew(self, lease_id, lease_duration) -> None:
+        raise httpx.ConnectError("the server is away")
+
+    monkeypatch.setattr(SyncPrefectClient, "renew_concurrency_lease", renew)
+    monkeypatch.setattr(_leases, "_RENEWAL_RETRY_BASE_DELAY", 0.01)
+
+
+def test_strict_stops_a_block_but_no_call_that_waits(limit, lost_server, api):
+    """If Prefect cannot renew the lease of a strict block, it stops the block,
+    and the flow run is `Crashed`.
+
+    A call that waits, such as a query or `time.sleep`, is not interrupted: the
+    block is stopped when the call returns.
+    """
+    seen = []
+
+    @flow
+    def nightly_load() -> None:
+        seen.append(flow_run.id)
+        with concurrency(limit, strict=True):
+            began = time.monotonic()
+            try:
+                time.sleep(1)
+            finally:
+                seen.append(time.monotonic() - began)
+            for _ in range(100):
+                time.sleep(0.01)
+            seen.append("the block ended")
+
+    with pytest.raises(asyncio.CancelledError):
+        nightly_load()
+    run_id, slept = seen
+    assert slept >= 1
+    run = api.read_flow_run(run_id)
+    assert run.state_name == "Crashed"
+    lost = "Concurrency lease renewal failed - slots are no longer reserved."
+    settles(lambda: lost in "".join(log_messages(api, run.state)), True)
+
+
+def test_a_strict_block_may_go_on_without_its_lease(limit, lost_server, caplog):
+    """Where the work must not end half done, add
+    `raise_on_lease_renewal_failure=False`. Then Prefect only logs a warning,
+    and the block goes on without the slot that it thinks it has.
+    """
+    with concurrency(limit, strict=True, raise_on_lease_renewal_failure=False):
+        time.sleep(1)
+    assert "Execution will continue" in caplog.text
 
 
 class Warehouse:
@@ -79,46 +288,119 @@ class Warehouse:
         self.inside += 1
         self.peak = max(self.peak, self.inside)
         self.meeting.wait(patient(30))
-        sleep(0.2)
+        time.sleep(0.2)
         self.inside -= 1
 
 
-@pytest.mark.parametrize(
-    ("tags", "runner", "peak"),
-    [
-        ([], ThreadPoolTaskRunner(max_workers=3), 3),
-        ([], ThreadPoolTaskRunner(max_workers=1), 1),
-        (["orders-db"], ThreadPoolTaskRunner(max_workers=3), 1),
-    ],
-    ids=["no limit", "max_workers", "tag"],
-)
-def test_a_tag_and_a_small_runner_bound_task_runs(api, tags, runner, peak):
-    api.create_concurrency_limit("orders-db", 1)
-    warehouse = Warehouse(peak)
+def task_runs_at_once(expected: int, workers: int, *tags: str) -> int:
+    warehouse = Warehouse(expected)
     load = task(warehouse.load, tags=tags)
 
-    @flow(task_runner=runner)
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=workers))
     def load_days() -> None:
         load.map([1, 2, 3]).result()
 
     load_days()
-    assert warehouse.peak == peak
+    return warehouse.peak
 
 
-@pytest.fixture
-def pool(api):
-    pool = WorkPoolCreate(name="one-load", type="process", concurrency_limit=1)
-    yield api.create_work_pool(pool)
-    api.delete_work_pool(pool.name)
+def blocks_at_once(name: str) -> int:
+    with ExitStack() as blocks:
+        for entered in range(3):
+            try:
+                blocks.enter_context(
+                    concurrency(name, strict=True, max_retries=0)
+                )
+            except ConcurrencySlotAcquisitionError:
+                return entered
+    return 3
 
 
-def test_a_pool_gives_out_no_more_runs_than_its_limit(api, do, pool):
-    load = api.create_deployment(
-        api.create_flow(do.nightly_load), name="one", work_pool_name=pool.name
+def calls_at_once(api, name: str) -> int:
+    for made in range(3):
+        try:
+            api.increment_concurrency_slots([name], 1, mode="rate_limit")
+        except httpx.HTTPStatusError:
+            return made
+    return 3
+
+
+def runs_at_once(api, do, name: str, limits: dict[str, int]) -> int:
+    """Of three runs that are due, how many may start."""
+    pool = WorkPoolCreate(
+        name=name, type="process", concurrency_limit=limits.get("pool")
     )
-    first, _ = [api.create_flow_run_from_deployment(load) for _ in range(2)]
+    api.create_work_pool(pool)
+    try:
+        api.create_work_queue(
+            "one", work_pool_name=name, concurrency_limit=limits.get("queue")
+        )
+        deployment = do.nightly_load.to_deployment(
+            name,
+            work_pool_name=name,
+            work_queue_name="one",
+            concurrency_limit=limits.get("deployment"),
+        ).apply()
+        for _ in range(3):
+            api.create_flow_run_from_deployment(deployment)
+        due = api.get_scheduled_flow_runs_for_work_pool(name)
+        asked = [
+            api.set_flow_run_state(run.flow_run.id, Pending()) for run in due
+        ]
+        api.delete_deployment(deployment)
+    finally:
+        api.delete_work_pool(name)
+    return sum(answer.state.is_pending() for answer in asked)
 
-    assert len(api.get_scheduled_flow_runs_for_work_pool(pool.name)) == 1
-    api.set_flow_run_state(first.id, Pending())
-    assert api.get_scheduled_flow_runs_for_work_pool(pool.name) == []
-    api.delete_deployment(load)
+
+def test_each_limit_bounds_what_it_is_for(api, do, table, limit):
+    """Not everything that you want to bound is a block of code:"""
+    assert task_runs_at_once(3, 3) == 3
+    assert runs_at_once(api, do, "no-limit", {}) == 3
+    api.upsert_global_concurrency_limit_by_name(
+        "orders-rate", limit=1, slot_decay_per_second=0.001
+    )
+    api.create_concurrency_limit("orders-db", 1)
+    try:
+        seen = {
+            "a block of code, in all flows, on all machines"
+            " | `concurrency` and a global limit": blocks_at_once(limit),
+            "calls in a time, from all flows, on all machines"
+            " | [`rate_limit`](respect-rate-limits.md) and a global limit with"
+            " slot decay": calls_at_once(api, "orders-rate"),
+            "task runs of one kind, in all flows | a tag on the task, and"
+            " `prefect concurrency-limit create TAG 1`": task_runs_at_once(
+                1, 3, "orders-db"
+            ),
+            "task runs of one flow run | `max_workers` of its"
+            " [task runner](choose-a-task-runner.md)": task_runs_at_once(1, 1),
+        } | {
+            f"{what} | {use}": runs_at_once(api, do, f"one-{key}", {key: 1})
+            for key, what, use in [
+                (
+                    "deployment",
+                    "runs of one deployment",
+                    "its [`concurrency_limit`](prevent-overlap.md)",
+                ),
+                (
+                    "pool",
+                    "runs of all deployments of a work pool",
+                    "the `concurrency_limit` of the"
+                    " [pool](route-work-with-pools.md)",
+                ),
+                (
+                    "queue",
+                    "runs of all deployments of a work queue",
+                    "the `concurrency_limit` of the"
+                    " [queue](route-work-with-pools.md)",
+                ),
+            ]
+        }
+    finally:
+        api.delete_concurrency_limit_by_tag("orders-db")
+        api.delete_global_concurrency_limit_by_name("orders-rate")
+    table(
+        "limits.md",
+        ["You want to bound", "Use", "Of three at once, a limit of 1 lets in"],
+        [[*row.split(" | "), str(count)] for row, count in seen.items()],
+    )

@@ -11,6 +11,11 @@ def create_limit() -> None:
         client.upsert_global_concurrency_limit_by_name("orders-load", limit=1)
 
 
+def delete_limit() -> None:  # an example leaves nothing behind
+    with get_client(sync_client=True) as client:
+        client.delete_global_concurrency_limit_by_name("orders-load")
+
+
 @task
 def manual_load() -> None:
     with concurrency("orders-load", max_retries=0, strict=True):
@@ -32,3 +37,4 @@ if __name__ == "__main__":
     create_limit()
     nightly_load()
     print(f"Rows for {len(orders)} orders: {len(table)}")
+    delete_limit()
