@@ -1,52 +1,174 @@
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
+from prefect import flow
 from prefect.automations import Automation
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.events import emit_event
 from prefect.events.actions import DeclareIncident
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.schedules import Cron
+from prefect.states import (
+    AwaitingRetry,
+    Cancelled,
+    Completed,
+    Crashed,
+    Failed,
+    Retrying,
+    Running,
+)
 
+from tests.observe import settles
 from tests.programs import python
 
+SLAS = "SLA configuration is currently only supported on Prefect Cloud."
 
-def prefect(*command, home):
+
+def prefect(command, home):
+    """What a command prints, and whether it succeeds."""
     own = {"PREFECT_HOME": str(home), "COLUMNS": "300"}
-    return python("-m", "prefect", *command, cwd=home, **own)
+    ended = python("-m", "prefect", *command.split(), cwd=home, **own)
+    return ended.stdout, ended.returncode == 0
 
 
 def test_an_sla_is_refused_after_the_deployment_was_made(dont, api):
+    """A feature that only Prefect Cloud has ends with an error on your own
+    server, and then a deployment may be half made.
+
+    `apply` makes the deployment first. Then it comes to the SLA, sees that
+    the server is not Prefect Cloud, and raises an error.
+
+    The deployment is on the server without its alert, and the script that made
+    it has stopped in the middle.
+    """
     with pytest.raises(ValueError) as error:
         dont.deploy()
 
-    assert str(error.value) == (
-        "SLA configuration is currently only supported on Prefect Cloud."
-    )
-    assert api.read_deployment_by_name("load-warehouse/nightly-with-sla")
+    assert str(error.value) == SLAS
+    made = api.read_deployment_by_name("load-warehouse/nightly-with-sla")
+    api.delete_deployment(made.id)
 
 
-def test_an_automation_is_accepted_by_an_open_source_server(do):
-    alert = do.deploy()
+def test_the_alert_hears_each_slow_run_and_no_other(do, api):
+    """This automation acts when a run of the flow is still running ten minutes
+    after it began.
 
-    assert Automation.read(alert.id).trigger.posture == "Proactive"
+    The trigger looks at the type of a state, so it knows each way in which a
+    run can end, whatever the name of its last state. A run that is tried again
+    has ten minutes for each attempt.
+    """
+    assert timedelta(minutes=10) == do.SLOW.within
+    quick = do.SLOW.model_copy(update={"within": timedelta(seconds=10)})
+    do.SLOW = quick
+    deployment, alert = do.deploy()
+    flow_id = api.create_flow(do.load_warehouse)
+    names = {}
+
+    def run(name, *states, flow=do.load_warehouse):
+        new = api.create_flow_run(flow, name=name).id
+        names[f"prefect.flow-run.{new}"] = name
+        for state in states:
+            api.set_flow_run_state(new, state, force=True)
+        return f"prefect.flow-run.{new}"
+
+    def flagged():
+        wanted = {
+            "event": {"name": ["prefect.automation.triggered"]},
+            "resource": {"id": [f"prefect.automation.{alert.id}"]},
+        }
+        found = api.request("POST", "/events/filter", json={"filter": wanted})
+        labels = [
+            event["payload"]["triggering_labels"]
+            for event in found.json()["events"]
+        ]
+        return sorted(names[label["prefect.resource.id"]] for label in labels)
+
+    try:
+        for end in (
+            Completed(),
+            Completed(name="Skipped"),
+            Failed(),
+            Failed(name="TimedOut"),
+            Crashed(),
+            Cancelled(),
+        ):
+            run(end.name, Running(), end)
+        run("tried again", Running(), AwaitingRetry(), Retrying(), Completed())
+        run("other flow", Running(), flow=flow(name="other-load")(lambda: 0))
+        run("slow again", Running(), AwaitingRetry(), Retrying())
+        slow = run("slow", Running())
+        emit_event(
+            "prefect.flow-run.heartbeat",
+            resource={"prefect.resource.id": slow},
+            related=[
+                {
+                    "prefect.resource.id": f"prefect.flow.{flow_id}",
+                    "prefect.resource.role": "flow",
+                    "prefect.resource.name": "load-warehouse",
+                }
+            ],
+        )
+        settles(flagged, ["slow", "slow again"])
+    finally:
+        alert.delete()
+        api.delete_deployment(deployment)
+
+
+def test_what_a_server_of_your_own_has(do, dont, api, tmp_path, table):
+    """The column of your own server was seen on the Prefect version below."""
+    name = f"cloud-or-not-{uuid4()}"
+
+    def yes(what):
+        return "yes" if what else "**no**"
+
+    planned = do.load_warehouse.to_deployment(
+        name, schedule=Cron("0 9 * * *"), concurrency_limit=1
+    ).apply()
+    deployed = api.read_deployment(planned)
+    api.delete_deployment(planned)
+    pool = api.create_work_pool(WorkPoolCreate(name=name, type="process"))
+    api.delete_work_pool(name)
+    deployment, alert = do.deploy()
     alert.delete()
+    api.delete_deployment(deployment)
 
-
-def test_an_incident_is_refused_by_an_open_source_server(do):
+    managed = f"work-pool create {name} --type prefect:managed"
+    said, managed = prefect(managed, tmp_path)
+    assert "Unknown work pool type 'prefect:managed'." in said
+    accounts = []
+    for command in "cloud webhook ls", "cloud workspace ls":
+        said, ended_well = prefect(command, tmp_path)
+        assert "Please log in with `prefect cloud login`" in said
+        accounts.append(ended_well)
     incident = Automation(
         name="incident", trigger=do.SLOW, actions=[DeclareIncident()]
     )
-    with pytest.raises(PrefectHTTPStatusError, match="422"):
-        incident.create()
+    try:
+        incidents = incident.create()
+    except PrefectHTTPStatusError as refused:
+        assert refused.response.status_code == 422
+        incidents = False
+    try:
+        slas = dont.deploy() or True
+    except ValueError:
+        slas = False
+        made = api.read_deployment_by_name("load-warehouse/nightly-with-sla")
+        api.delete_deployment(made.id)
 
-
-def test_a_managed_work_pool_cannot_be_created(tmp_path):
-    ended = prefect(
-        *("work-pool", "create", "managed", "--type", "prefect:managed"),
-        home=tmp_path,
-    )
-    assert ended.returncode == 1
-    assert "Unknown work pool type 'prefect:managed'." in ended.stdout
-
-
-@pytest.mark.parametrize("command", ["webhook ls", "workspace ls"])
-def test_webhooks_and_workspaces_ask_for_an_account(command, tmp_path):
-    ended = prefect("cloud", *command.split(), home=tmp_path)
-    assert ended.returncode == 1
-    assert "Please log in with `prefect cloud login`" in ended.stdout
+    rows = [
+        [
+            "Schedules and concurrency limits",
+            yes(deployed.schedules and deployed.global_concurrency_limit),
+            "yes",
+        ],
+        ["Work pools with workers that you run", yes(pool), "yes"],
+        ["Automations", yes(alert.id), "yes"],
+        ["Work pools that need no worker of yours", yes(managed), "yes"],
+        ["SLAs", yes(slas), "yes"],
+        ["Incidents", yes(incidents), "yes"],
+        ["Webhooks that others call, workspaces", yes(all(accounts)), "yes"],
+        ["Database, updates, access, backups", "your work", "their work"],
+    ]
+    head = ["You need", "Your own server", "Prefect Cloud (documentation)"]
+    table("offers.md", head, rows)

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from uuid import UUID
 
 from prefect import flow
 from prefect.automations import Automation
@@ -11,31 +12,31 @@ from prefect.events.actions import DoNothing
 def load_warehouse() -> None: ...
 
 
+ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 SLOW = EventTrigger(
     posture="Proactive",
-    after={"prefect.flow-run.Running"},
-    expect={"prefect.flow-run.Completed", "prefect.flow-run.Failed"},
-    for_each={"prefect.resource.id"},
+    after={"prefect.flow-run.Running", "prefect.flow-run.Retrying"},
+    expect={"prefect.flow-run.*"},
+    match={"prefect.state-type": ["RUNNING", *ENDED]},
     match_related={
         "prefect.resource.role": "flow",
         "prefect.resource.name": "load-warehouse",
     },
-    within=timedelta(seconds=600),
+    for_each={"prefect.resource.id"},
+    within=timedelta(minutes=10),
 )
 
 
-def deploy() -> Automation:
-    load_warehouse.to_deployment("nightly-with-alert").apply()
+def deploy() -> tuple[UUID, Automation]:
+    deployment = load_warehouse.to_deployment("nightly-with-alert").apply()
     alert = Automation(name="load-is-slow", trigger=SLOW, actions=[DoNothing()])
-    return alert.create()
+    return deployment, alert.create()
 
 
 if __name__ == "__main__":
-    alert = deploy()
-
+    deployment, alert = deploy()
     with get_client(sync_client=True) as api:
-        api.read_deployment_by_name("load-warehouse/nightly-with-alert")
-    print(
-        "The deployment exists, and its alert:", Automation.read(alert.id).name
-    )
-    alert.delete()
+        print("The deployment:", api.read_deployment(deployment).name)
+        print("Its alert:", Automation.read(alert.id).name)
+        alert.delete()
+        api.delete_deployment(deployment)

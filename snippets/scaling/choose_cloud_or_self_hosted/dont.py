@@ -21,5 +21,7 @@ if __name__ == "__main__":
         print(error)
 
     with get_client(sync_client=True) as api:
-        api.read_deployment_by_name("load-warehouse/nightly-with-sla")
-    print("The deployment exists all the same.")
+        name = "load-warehouse/nightly-with-sla"
+        deployment = api.read_deployment_by_name(name)
+        print("The deployment exists all the same:", deployment.name)
+        api.delete_deployment(deployment.id)
