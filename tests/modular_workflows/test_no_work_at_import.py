@@ -43,8 +43,8 @@ async def work():
 def test_a_deployed_run_comes_with_two_that_nobody_asked_for(
     api, program, runs
 ):
-    """Prefect imports your file to deploy a flow and again for each run, so work
-    at the top of the file is done each time.
+    """Prefect imports your file to deploy a flow and again for each run, so
+    work at the top of the file is done each time.
 
     An entrypoint such as `dont.py:send_newsletter` names a file and a flow
     in it. To get the flow, Prefect runs the whole file. `prefect deploy` does
