@@ -16,7 +16,7 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 from tests import sentences, syntax
@@ -47,7 +47,7 @@ PROPER = {name: name.upper() for name in ACRONYMS} | {
 
 def prefect() -> str:
     """The version of Prefect that everything runs on."""
-    return version("prefect")
+    return metadata.version("prefect")
 
 
 def with_recorded_parts(page: Page) -> str:
@@ -86,7 +86,7 @@ def edition(page: Page) -> str:
         )
     return (
         f"**{len(rules)} rules, {programs} programs and {tests} tests ran on"
-        f" Prefect {version('prefect')}, {month[1]}.**"
+        f" Prefect {prefect()}, {month[1]}.**"
     )
 
 
