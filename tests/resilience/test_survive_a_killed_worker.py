@@ -1,18 +1,43 @@
+import asyncio
 import os
 import re
 import socket
 from contextlib import suppress
 from threading import Thread, Timer
-from time import sleep
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
 from prefect import flow, task
+from prefect.cache_policies import INPUTS, TASK_SOURCE
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.deployments import run_deployment
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.transactions import transaction
+from prefect.workers.process import ProcessWorker
 
+from tests.backend import patient
 from tests.observe import settles, task_runs
 
 FIRST, SECOND, THIRD = (f"Counting 2026-03-0{day}" for day in (1, 2, 3))
+POOL = "survive-a-killed-worker"
+KILLED = """
+import os
+from pathlib import Path
+from prefect import flow
+
+def tell(flow, flow_run, state):
+    Path(__file__).with_name("on_crashed").touch()
+
+@flow(on_crashed=[tell])
+def report():
+    try:
+        os.kill(os.getpid(), 9)
+    finally:
+        Path(__file__).with_name("finally").touch()
+"""
 
 
 @pytest.fixture
@@ -40,21 +65,80 @@ def kill_and_rerun(capfd, tmp_path):
 def test_without_stored_results_the_second_run_does_everything_again(
     dont, kill_and_rerun, api
 ):
+    """The server has a state of each of the two days that were done, but not
+    the result.
+
+    If you started the flow by hand, nobody does. The run stays `Running`.
+    """
     killed, done = kill_and_rerun(dont)
 
     assert done == [FIRST, SECOND, THIRD]
     assert api.read_flow_run(killed).state_name == "Running"
+    runs = api.read_task_runs(
+        flow_run_filter=FlowRunFilter(id={"any_": [killed]})
+    )
+    states = [run.state for run in runs if run.state_name == "Completed"]
+    assert [state.data for state in states] == [None, None]
 
 
 def test_with_stored_results_the_second_run_does_only_what_was_left(
     do, kill_and_rerun
 ):
+    """The file is written before the task returns, so every step that ended is
+    safe.
+
+    The step that was under way is done a second time, so make it idempotent.
+    """
+    assert do.count_orders.cache_policy == INPUTS + TASK_SOURCE
     _, done = kill_and_rerun(do)
 
     assert done == [THIRD]
 
 
+def test_a_transaction_stores_when_its_block_ends(do, tmp_path):
+    """Inside of a transaction it is written only when the block ends."""
+
+    def stored():
+        return len([*(tmp_path / "storage").glob("*")])
+
+    @flow
+    def report():
+        with transaction():
+            do.count_orders("2026-03-01")
+            in_the_block = stored()
+        return in_the_block, stored()
+
+    assert report() == (0, 1)
+
+
+def test_a_worker_reports_a_killed_process(api, tmp_path):
+    """`kill -9` ends a process between two instructions, so no `finally` and no
+    hook runs in it.
+
+    If a process worker started it, the worker does. The run is `Crashed`, and
+    its `on_crashed` hooks run.
+    """
+    (tmp_path / "killed.py").write_text(KILLED)
+    api.create_work_pool(WorkPoolCreate(name=POOL, type="process"), True)
+    deployment = flow.from_source(str(tmp_path), "killed.py:report").deploy(
+        POOL, work_pool_name=POOL, print_next_steps=False
+    )
+    try:
+        run = run_deployment(deployment, timeout=0)
+        asyncio.run(ProcessWorker(POOL).start(run_once=True))
+    finally:
+        api.delete_deployment(deployment)
+        api.delete_work_pool(POOL)
+
+    state = api.read_flow_run(run.id).state
+    assert state.name == "Crashed"
+    assert state.message.startswith("Process exited with status code: -9. ")
+    assert (tmp_path / "on_crashed").exists()
+    assert not (tmp_path / "finally").exists()
+
+
 def test_a_run_cannot_begin_without_its_server(do):
+    """A run cannot begin without it: it ends with a `RuntimeError`."""
     nowhere = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"})
     with nowhere, pytest.raises(RuntimeError) as error:
         do.report()
@@ -102,8 +186,20 @@ class Line:
             end.close()
 
 
-def test_a_run_goes_on_while_its_server_is_away_for_a_moment(api):
+@pytest.fixture
+def line():
+    # What sends the events would go on to use the connection that it has.
+    EventsWorker.drain_all()
     line = Line()
+    with temporary_settings({PREFECT_API_URL: line.url}):
+        yield line
+        EventsWorker.drain_all()
+
+
+def test_a_run_goes_on_while_its_server_is_away_for_a_second(api, line):
+    """A run that has begun goes on. If the server is back after a second, all
+    task runs are recorded.
+    """
 
     @task
     def count(day):
@@ -117,8 +213,38 @@ def test_a_run_goes_on_while_its_server_is_away_for_a_moment(api):
                 line.cut()
                 Timer(1, line.mend).start()
 
-    with temporary_settings({PREFECT_API_URL: line.url}):
-        state = report(return_state=True)
+    state = report(return_state=True)
 
     assert state.is_completed()
     settles(lambda: task_runs(api, state), [("count", "Completed", 1)] * 5)
+
+
+def test_task_runs_are_lost_while_the_server_is_away_for_longer(
+    api, line, caplog
+):
+    """If it is away for longer, task runs can be lost: they ran, but the server
+    never hears of them.
+    """
+    counted = []
+
+    @task
+    def count(day):
+        counted.append(day)
+
+    @flow
+    def report():
+        line.cut()
+        for day in range(3):
+            count(day)
+        until = monotonic() + patient(30)
+        while "EventsWorker' failed" not in caplog.text and monotonic() < until:
+            sleep(0.1)
+        line.mend()
+        count(3)
+
+    state = report(return_state=True)
+
+    assert state.is_completed()
+    assert counted == [0, 1, 2, 3]
+    assert "Service 'EventsWorker' failed with" in caplog.text
+    settles(lambda: task_runs(api, state), [("count", "Completed", 1)])

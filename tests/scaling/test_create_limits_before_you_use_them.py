@@ -39,7 +39,10 @@ def active_slots(api, name):
 
 
 def test_without_the_limit_the_two_loads_write_at_the_same_time(dont, api):
-    """If the server knows none of them, Prefect logs a warning and runs the
+    """A concurrency limit that nobody created limits nothing: Prefect logs a
+    warning and lets every run in.
+
+    If the server knows none of them, Prefect logs a warning and runs the
     block. It does not create the limit: nothing says how large it should be.
 
     Here the manual load writes between the two steps of the nightly load, so

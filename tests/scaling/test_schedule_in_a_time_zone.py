@@ -53,7 +53,10 @@ def planned(cron: str, zone: str, day: date) -> list[datetime]:
 
 
 def test_a_schedule_without_a_zone_moves_with_the_clocks(dont):
-    """On 8 March 2026 New York puts its clocks forward, and UTC has no such
+    """A schedule without a time zone is planned in UTC, so its runs move by an
+    hour when the clocks of your users change.
+
+    On 8 March 2026 New York puts its clocks forward, and UTC has no such
     change. So the runs keep their hour in UTC, and come an hour later in New
     York.
     """

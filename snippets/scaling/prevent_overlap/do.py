@@ -1,8 +1,9 @@
+from uuid import UUID
+
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.flow_engine import run_flow
-from prefect.runner import Runner
 from prefect.states import Pending
 
 orders = ["order-1", "order-2"]
@@ -17,9 +18,11 @@ def load_orders(time: str) -> None:
     table.extend(orders)
 
 
-def deploy() -> None:
+def deploy() -> UUID:
     one = ConcurrencyLimitConfig(limit=1, collision_strategy="CANCEL_NEW")
-    Runner().add_flow(load_orders, "prevent-overlap", concurrency_limit=one)
+    return load_orders.to_deployment(
+        "prevent-overlap", concurrency_limit=one
+    ).apply()
 
 
 def start_run(time: str) -> None:
@@ -36,6 +39,8 @@ def start_run(time: str) -> None:
 
 
 if __name__ == "__main__":
-    deploy()
+    deployment = deploy()
     start_run("02:00")
     print(f"Rows for {len(orders)} orders: {len(table)}")
+    with get_client(sync_client=True) as api:
+        api.delete_deployment(deployment)

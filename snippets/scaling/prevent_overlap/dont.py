@@ -1,7 +1,8 @@
+from uuid import UUID
+
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
-from prefect.runner import Runner
 from prefect.states import Pending
 
 orders = ["order-1", "order-2"]
@@ -16,8 +17,8 @@ def load_orders(time: str) -> None:
     table.extend(orders)
 
 
-def deploy() -> None:
-    Runner().add_flow(load_orders, "prevent-overlap")
+def deploy() -> UUID:
+    return load_orders.to_deployment("prevent-overlap").apply()
 
 
 def start_run(time: str) -> None:
@@ -34,6 +35,8 @@ def start_run(time: str) -> None:
 
 
 if __name__ == "__main__":
-    deploy()
+    deployment = deploy()
     start_run("02:00")
     print(f"Rows for {len(orders)} orders: {len(table)}")
+    with get_client(sync_client=True) as api:
+        api.delete_deployment(deployment)

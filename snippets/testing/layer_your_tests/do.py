@@ -1,3 +1,4 @@
+from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.logging import disable_run_logger
 from price_report import NIGHTLY, load_prices, mean, price_report
@@ -17,9 +18,12 @@ def test_flow():
 
 
 def test_deployment():
-    price_report.to_deployment(**NIGHTLY).apply()
-    run = run_deployment("price-report/nightly", timeout=0)
-    assert run.state.is_scheduled()
+    nightly = price_report.to_deployment(**NIGHTLY).apply()
+    try:
+        assert run_deployment(nightly, timeout=0).state.is_scheduled()
+    finally:
+        with get_client(sync_client=True) as client:
+            client.delete_deployment(nightly)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-import os
 import re
 import subprocess
 import sys
@@ -9,31 +8,33 @@ DAYS = ["2026-10-19", "2026-10-21"]
 
 
 def uv(*arguments: str, stdin: str = "") -> str:
-    run = [sys.executable, "-m", "uv", "--quiet", "pip", *arguments]
+    run = [sys.executable, "-m", "uv", "--quiet", *arguments]
     return subprocess.check_output(run, input=stdin, text=True)
 
 
 def resolve(requirements: str, day: str, *options: str) -> str:
+    """Choose the releases that an installation on that day takes."""
     until = ["--python-version", "3.11", "--exclude-newer", f"{day}T00:00:00Z"]
-    return uv("compile", *until, *options, "-", stdin=requirements)
+    return uv("pip", "compile", *until, *options, "-", stdin=requirements)
 
 
 def builds() -> list[str]:
     return [resolve(REQUIREMENTS, day) for day in DAYS]
 
 
-def run_with(package: str, program: str) -> str:
+def first_import(built: str) -> str:
+    """Install a build, and import what a test of a flow needs."""
     with TemporaryDirectory() as folder:
-        uv("install", "--no-deps", "--target", folder, package)
-        env = os.environ | {"PYTHONPATH": folder}
-        run = [sys.executable, "-c", program]
-        ran = subprocess.run(run, env=env, capture_output=True, text=True)
-    return (ran.stdout or ran.stderr).splitlines()[-1]
+        python = f"{folder}/new/bin/python"
+        uv("venv", f"{folder}/new")
+        uv("pip", "install", "--python", python, "-r", "-", stdin=built)
+        run = [python, "-c", "import prefect.testing.utilities"]
+        ran = subprocess.run(run, capture_output=True, text=True)
+    return ran.stderr.splitlines()[-1] if ran.returncode else "works"
 
 
 if __name__ == "__main__":
     for day, built in zip(DAYS, builds(), strict=True):
         fastapi = re.findall("fastapi==[0-9.]+", built)[0]
         print(f"Built on {day}: prefect==3.8.8, {fastapi}")
-    start = "import prefect.testing.utilities; print('works')"
-    print("First import:", run_with(fastapi, start))
+    print("First import:", first_import(built))

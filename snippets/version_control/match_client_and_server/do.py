@@ -1,28 +1,12 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from prefect.client.orchestration import get_client
-
-REPORT = Path(__file__).with_name("slowest.py")
-
-
-def report_with(client: str, **environment: str) -> tuple[str, str]:
-    """Run the report with a version of Prefect laid over the installed one."""
-    uv = [sys.executable, "-m", "uv", "--quiet", "pip", "install", "--no-deps"]
-    with TemporaryDirectory() as folder:
-        subprocess.run([*uv, "--target", folder, f"prefect=={client}"])
-        env = os.environ | environment | {"PYTHONPATH": folder}
-        report = [sys.executable, REPORT]
-        ran = subprocess.run(report, env=env, capture_output=True, text=True)
-    return ran.stdout.strip(), ran.stderr
-
+from older_server import install, report, server, version_of
 
 if __name__ == "__main__":
-    with get_client(sync_client=True) as api:
-        server = api.api_version()
-        client = server
-        said, _ = report_with(client, PREFECT_API_URL=str(api.api_url))
-        print(f"Client {client}, server {server}: {said}")
+    with (
+        TemporaryDirectory() as folder,
+        server("3.8.8", folder) as api_url,
+    ):
+        client = install(version_of(api_url), folder)
+        output, _ = report(client, api_url)
+        print(f"Server {version_of(api_url)}: {output}")
