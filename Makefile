@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n 4
 CHAPTERS := $(filter-out tests/site/,$(wildcard tests/*/))
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve rule quick server test record newest zensical site offline links bench lint lock
+.PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench lint lock
 
 serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded on every change; without the reference
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
@@ -27,6 +27,12 @@ test: .venv/installed      ## prove every line of it
 
 record: .venv/installed    ## rewrite outputs, lists and proofs from what the programs and pages say now
 	$(PYTEST) --record
+
+mutate: .venv/installed    ## make each right side wrong, one change at a time, and ask whether a test notices; NAME=... for one rule
+	$(BIN)/python -m tests.mutate $(NAME)
+
+compat: .venv/installed    ## prove the rules on the last releases of older Prefects; goes on where it was; NAME=... for one rule
+	$(BIN)/python -m tests.compat $(NAME)
 
 # pip first takes Prefect alone, so that nothing of ours bounds what comes with it.
 newest:                    ## prove the rules, not the pages, on what `pip install prefect` brings today; NAME=... for one rule
