@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READ := .venv-read/bin
+NEWEST := .venv-newest/bin
 PYTEST := $(BIN)/pytest -n 4
 CHAPTERS := $(filter-out tests/site/,$(wildcard tests/*/))
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve rule quick server test record newest site offline links bench lint lock
+.PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench lint lock
 
 serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded on every change; without the reference
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
@@ -27,9 +28,30 @@ test: .venv/installed      ## prove every line of it
 record: .venv/installed    ## rewrite outputs, lists and proofs from what the programs and pages say now
 	$(PYTEST) --record
 
-newest: .venv/installed    ## prove the rules, not the pages, on the newest Prefect that exists
-	$(BIN)/pip install --quiet --upgrade prefect
-	$(PYTEST) tests/test_examples.py $(CHAPTERS)
+mutate: .venv/installed    ## make each right side wrong, one change at a time, and ask whether a test notices; NAME=... for one rule
+	$(BIN)/python -m tests.mutate $(NAME)
+
+compat: .venv/installed    ## prove the rules on the last releases of older Prefects; goes on where it was; NAME=... for one rule
+	$(BIN)/python -m tests.compat $(NAME)
+
+# pip first takes Prefect alone, so that nothing of ours bounds what comes with it.
+newest:                    ## prove the rules, not the pages, on what `pip install prefect` brings today; NAME=... for one rule
+	$(PYTHON) -m venv --clear .venv-newest
+	$(NEWEST)/pip install --quiet prefect
+	$(NEWEST)/pip freeze > .venv-newest/came
+	sed '/^prefect==/d' requirements.in | $(NEWEST)/pip install --quiet --constraint .venv-newest/came --requirement /dev/stdin
+	@echo "newest $$(sed -n 's/^prefect==//p' .venv-newest/came), pinned $$(sed -n 's/^prefect==\([^ ]*\).*/\1/p' requirements.in)"
+	$(NEWEST)/pytest -n 4 $(if $(NAME),--rule=$(NAME)) tests/test_examples.py $(CHAPTERS)
+
+# Zensical is what Material's makers build in its place. It writes into site/, where mkdocs.yml says.
+zensical: .venv/installed  ## build the site with Zensical, and look there for every address of the ledger
+	$(PYTHON) -m venv --clear .venv-zensical
+	.venv-zensical/bin/pip install --quiet --no-deps --requirement requirements-read.txt
+	.venv-zensical/bin/pip install --quiet zensical
+	rm -rf site
+	.venv-zensical/bin/zensical build --clean
+	@.venv-zensical/bin/pip freeze | grep '^zensical=='
+	$(BIN)/python -m tests.site.checks site
 
 site: .venv-read/installed ## build the site into site/
 	$(READ)/mkdocs build --strict

@@ -37,6 +37,7 @@ RECORDED_PARTS = {
     "symptoms.md": {"symptoms"},
     "decisions.md": {"decisions"},
     "coming-from-prefect-2.md": {"prefect_2"},
+    "which-prefect.md": {"compat"},
 }
 COMMENT = re.compile(
     r"<!--(?! recorded: \w+ -->| /recorded -->| decision: [^\n]+ -->)"

@@ -18,7 +18,6 @@ import builtins
 import contextlib
 import difflib
 import fcntl
-import hashlib
 import itertools
 import json
 import os
@@ -35,7 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import backend, observe, programs, selection
+from tests import backend, observe, programs, selection, syntax
 from tests.book import BOOK, ROOT, Rule, copied
 
 RESULTS = ROOT / "tests/mutants.json"
@@ -217,24 +216,6 @@ def _may_be_prefects(call: ast.Call, tree: ast.Module) -> bool:
     return root.id not in foreign
 
 
-def digest(rule: Rule) -> str:
-    """What a result holds for: the files that were changed and the tests."""
-    seen = hashlib.sha256()
-    for file in [*rule.files, rule.test]:
-        text = file.read_text("utf-8")
-        if file.suffix == ".py":
-            tree = ast.parse(text)
-            for node in ast.walk(tree):
-                if isinstance(node, ast.FunctionDef) and ast.get_docstring(
-                    node
-                ):
-                    node.body = node.body[1:]
-            text = ast.dump(tree)
-        if file.suffix != ".md":
-            seen.update(text.encode())
-    return seen.hexdigest()[:16]
-
-
 class Room:
     """A copy of the repository and a server, for one change at a time."""
 
@@ -324,7 +305,7 @@ def keep(rule: Rule, changes: int, noticed: int) -> None:
             rule.slug: {
                 "changes": changes,
                 "noticed": noticed,
-                "of": digest(rule),
+                "of": syntax.fingerprint(rule),
             }
         }
         file.seek(0)

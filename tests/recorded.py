@@ -15,7 +15,8 @@ import json
 import posixpath
 import re
 import tomllib
-from importlib.metadata import version
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 from tests import sentences, syntax
@@ -32,6 +33,8 @@ DECISION = re.compile(
     r"(?:--8<-- \"(?P<seen>.+)\"|(?P<typed>(?:\|.*\n)+))"
 )
 
+HELD, DIFFERS = "✓", "these did not hold:"
+
 # What names of test functions cannot write as people do.
 ACRONYMS = {"api", "ci", "json", "sla", "url", "utc", "yaml"}
 PROPER = {name: name.upper() for name in ACRONYMS} | {
@@ -40,6 +43,11 @@ PROPER = {name: name.upper() for name in ACRONYMS} | {
     "redis": "Redis",
     "sqlite": "SQLite",
 }
+
+
+def prefect() -> str:
+    """The version of Prefect that everything runs on."""
+    return metadata.version("prefect")
 
 
 def with_recorded_parts(page: Page) -> str:
@@ -78,7 +86,7 @@ def edition(page: Page) -> str:
         )
     return (
         f"**{len(rules)} rules, {programs} programs and {tests} tests ran on"
-        f" Prefect {version('prefect')}, {month[1]}.**"
+        f" Prefect {prefect()}, {month[1]}.**"
     )
 
 
@@ -108,16 +116,9 @@ def proof(page: Page) -> str:
         if "Cloud" in page.front_matter.applies_to
         else " It does not apply to Prefect Cloud."
     )
-    result = mutants(page.book).get(page.slug)
-    changes = (
-        f"\n\nTo see whether a mistake in the program would be noticed, the"
-        f" right side was changed in {result['changes']} small ways, one at a"
-        f" time. The tests and the outputs noticed {result['noticed']} of them."
-        if result
-        else ""
-    )
+    ran = "".join(f"\n\n{said}" for said in [*_older(page), *_changed(page)])
     return f"""\
-Proven with an open-source server.{cloud}{changes}
+Proven with an open-source server.{cloud}{ran}
 
 {claims}
 
@@ -129,6 +130,65 @@ Proven with an open-source server.{cloud}{changes}
 """
 
 
+def _older(rule: Rule) -> Iterator[str]:
+    """What older versions of Prefect showed of a rule."""
+    cells = {
+        version: _held(rule, version)
+        for version in matrix(rule.book).get(rule.slug, {})
+        if version != prefect()
+    }
+    if held := [version for version, cell in cells.items() if cell == HELD]:
+        yield (
+            f"The same tests and programs passed on Prefect {', '.join(held)}."
+        )
+    for version, cell in cells.items():
+        if cell.startswith(DIFFERS):
+            yield f"On Prefect {version} {cell}"
+
+
+def _changed(rule: Rule) -> Iterator[str]:
+    """What `make mutate` found of a rule."""
+    if result := mutants(rule.book).get(rule.slug):
+        yield (
+            "The right side was changed in"
+            f" {result['changes']} small ways, one at a time, to see whether a"
+            f" mistake in it would be noticed: {result['noticed']} were."
+        )
+
+
+def compat(page: Page) -> str:
+    """On which versions of Prefect each rule held, and what did not."""
+    versions = sorted(
+        {v for row in matrix(page.book).values() for v in row},
+        key=lambda v: [int(part) for part in v.split(".")],
+    )
+    return "\n".join(
+        [
+            f"| Rule | {' | '.join(versions)} |",
+            "| --- |" + " --- |" * len(versions),
+            *(
+                f"| [{rule.title}]({rule.path}) | "
+                + " | ".join(_held(rule, version) for version in versions)
+                + " |"
+                for rule in page.book.rules
+            ),
+        ]
+    )
+
+
+def _held(rule: Rule, version: str) -> str:
+    """What a version showed of a rule as it is now, as a cell."""
+    cell = matrix(rule.book).get(rule.slug, {}).get(version)
+    if not cell or cell["of"] != syntax.fingerprint(rule):
+        return "not run since the last change"
+    return f"{DIFFERS} {' '.join(cell['failed'])}" if cell["failed"] else HELD
+
+
+def matrix(book: Book) -> dict[str, dict[str, dict[str, str | list[str]]]]:
+    """What `make compat` found, by the slugs of rules and the versions."""
+    return json.loads((book.root / "tests/compat.json").read_text("utf-8"))
+
+
 def mutants(book: Book) -> dict[str, dict[str, int | str]]:
     """What `make mutate` found, by the slugs of rules."""
     return json.loads((book.root / "tests/mutants.json").read_text("utf-8"))
@@ -136,14 +196,14 @@ def mutants(book: Book) -> dict[str, dict[str, int | str]]:
 
 def claims_of(test: Path) -> list[str]:
     """The names of a file's test functions, as sentences, in file order."""
-    claims = [
-        " ".join(
-            PROPER.get(word, word)
-            for word in function.name.removeprefix("test_").split("_")
-        )
-        for function in syntax.tests_of(test)
-    ]
-    return [f"{claim[0].upper()}{claim[1:]}." for claim in claims]
+    return [as_sentence(function.name) for function in syntax.tests_of(test)]
+
+
+def as_sentence(name: str) -> str:
+    """The name of a test function as a sentence."""
+    words = name.removeprefix("test_").split("_")
+    claim = " ".join(PROPER.get(word, word) for word in words)
+    return f"{claim[0].upper()}{claim[1:]}."
 
 
 def rules(page: Page) -> str:
@@ -250,7 +310,7 @@ PARTS = {
     make.__name__: make
     for make in [
         *(edition, reason, proof, rules, chapters, checklist, symptoms),
-        *(decisions, prefect_2),
+        *(decisions, prefect_2, compat),
     ]
 }
 
@@ -277,7 +337,7 @@ def rules_as_data(book: Book) -> str:
         }
         for rule in book.rules
     ]
-    data = {"prefect": version("prefect"), "rules": rules}
+    data = {"prefect": prefect(), "rules": rules}
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -285,7 +345,7 @@ def site_settings(book: Book) -> str:
     """`mkdocs.yml`, its footer with the version that everything ran on."""
     return re.sub(
         r"(?<=ran on Prefect )[\w.]+(?=\.$)",
-        version("prefect"),
+        prefect(),
         (book.root / "mkdocs.yml").read_text("utf-8"),
         flags=re.MULTILINE,
     )

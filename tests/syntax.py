@@ -7,6 +7,7 @@ counts here is what runs.
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -185,6 +186,26 @@ def typed_results(program: Path) -> list[str]:
         and all(isinstance(part, ast.Constant) for part in node.args)
         and not str(node.args[-1].value).endswith(":")
     ]
+
+
+def fingerprint(rule: Rule) -> str:
+    """Of what a result of a rule holds for: its programs and its tests.
+
+    Other words in a docstring or a comment, and other line breaks, leave it as
+    it is.
+    """
+    seen = hashlib.sha256()
+    for file in [*rule.files, rule.test]:
+        text = file.read_text("utf-8")
+        if file.suffix == ".py":
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if isinstance(node, FUNCTION) and ast.get_docstring(node):
+                    node.body = node.body[1:]
+            text = ast.dump(tree)
+        if file.suffix != ".md":
+            seen.update(text.encode())
+    return seen.hexdigest()[:16]
 
 
 def _asserts(node: ast.AST) -> bool:

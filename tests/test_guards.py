@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import contract, recorded
-from tests.book import Book, BookError
+from tests import contract, recorded, set_up
+from tests.book import ROOT, Book, BookError
 from tests.programs import run_program, tool
 
 PLACES = {
@@ -25,14 +25,16 @@ PLACES = {
     "TEST": "tests/resilience/test_retry_tasks_not_flows.py",
 }
 PAGE, ROOM, TEST = PLACES.values()
+LISTS = ("requirements.in", "requirements.txt", "requirements-read.txt")
+SEEDED = tomllib.loads(
+    Path(__file__).with_name("faults.toml").read_text("utf-8")
+)
 FAULTS = [
     {
         key: re.sub("|".join(PLACES), lambda place: PLACES[place[0]], text)
         for key, text in fault.items()
     }
-    for fault in tomllib.loads(
-        Path(__file__).with_name("faults.toml").read_text("utf-8")
-    )["fault"]
+    for fault in SEEDED["fault"]
 ]
 
 
@@ -62,9 +64,8 @@ def test_the_rule_to_spoil_has_no_fault(copy):
     assert said_of(copy) == ""
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
-def test_a_fault_is_found(fault, copy):
-    file = copy / fault["file"]
+def seed(fault: dict[str, str], root: Path) -> None:
+    file = root / fault["file"]
     if "old" in fault:
         replace(file, fault["old"], fault["new"])
     elif "new" in fault:
@@ -73,7 +74,41 @@ def test_a_fault_is_found(fault, copy):
             end.write(fault["new"])
     else:
         file.unlink()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
+def test_a_fault_is_found(fault, copy):
+    seed(fault, copy)
     assert re.search(fault["found"], said_of(copy))
+
+
+@pytest.mark.parametrize(
+    "fault", SEEDED["set_up"], ids=lambda fault: fault["name"]
+)
+def test_a_fault_of_the_set_up_is_found(fault, tmp_path):
+    for name in (".ci", ".github", "docs/about"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Makefile", "README.md", *LISTS):
+        shutil.copy(ROOT / name, tmp_path)
+    assert [*set_up.problems(tmp_path)] == []
+    seed(fault, tmp_path)
+    assert re.search(fault["found"], "\n".join(set_up.problems(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("ghp_" + "a" * 36, "github_pat_" + "a" * 22, "glpat-" + "a" * 20),
+        *("AKIA" + "A" * 16, "AIza" + "a" * 35, "xoxb-" + "1" * 10),
+        *("sk_live_" + "a" * 16, "pnu_" + "a" * 36, "pnb_" + "a" * 36),
+        *("hooks.slack.com/services/" + "T0", "-----BEGIN PRIVATE" + " KEY"),
+    ],
+)
+def test_what_looks_like_a_key_is_found(key, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/page.md").write_text(f"It is `{key}`.")
+    (found,) = set_up.key_problems(tmp_path)
+    assert found.startswith(f"docs/page.md: {key[:12]}... looks like a key")
 
 
 @pytest.mark.parametrize(

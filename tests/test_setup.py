@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 
 import pytest
-from packaging.requirements import Requirement
+import yaml
 
+from tests import contract, set_up
 from tests.book import ROOT
 from tests.programs import tool
 
-
-def direct_dependencies() -> dict[Requirement, str]:
-    """The lines of requirements.in, each with its reason."""
-    lines = (ROOT / "requirements.in").read_text("utf-8").splitlines()
-    split = [re.split(r"\s+#\s+", line, maxsplit=1) for line in lines]
-    return {
-        Requirement(parts[0]): " ".join(parts[1:])
-        for parts in split
-        if parts[0] and not parts[0].startswith("#")
-    }
+SCHEMA = ("check-jsonschema", "--builtin-schema")
 
 
 def test_each_direct_dependency_has_a_reason():
-    bare = [str(r) for r, reason in direct_dependencies().items() if not reason]
+    bare = [
+        str(r)
+        for r, reason in set_up.direct_dependencies(ROOT).items()
+        if not reason
+    ]
     assert bare == []
 
 
@@ -37,10 +34,18 @@ def test_the_lock_pins_each_direct_dependency_within_its_bounds():
     wrong = [
         f"requirements.txt: {asked} is locked as {pins.get(asked.name)}."
         " Run `make lock`."
-        for asked in direct_dependencies()
+        for asked in set_up.direct_dependencies(ROOT)
         if not asked.specifier.contains(pins.get(asked.name, "0"))
     ]
     assert wrong == []
+
+
+def test_what_proves_and_publishes_the_site_is_sound():
+    contract.report(set_up.problems(ROOT))
+
+
+def test_nothing_that_is_published_looks_like_a_key():
+    contract.report(set_up.key_problems(ROOT))
 
 
 COLLECT = """
@@ -78,16 +83,6 @@ def test_xdist_keeps_a_group_on_one_worker(tmp_path):
     assert len(on) == 9 and len(set(on)) == 1, run.stdout
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/about/index.md"])
-def test_the_make_commands_that_readers_are_told_exist(document):
-    text = (ROOT / document).read_text("utf-8")
-    told = set(re.findall(r"\bmake ([a-z]+)(?=`|\n```)", text))
-    targets = set(
-        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
-    )
-    assert told and told <= targets
-
-
 def test_readmes_blocks_are_ones_that_pytest_runs():
     fences = re.findall(r"^```(.+)$", (ROOT / "README.md").read_text(), re.M)
     # pytest-codeblocks passes over a fence with a title without a word.
@@ -97,14 +92,62 @@ def test_readmes_blocks_are_ones_that_pytest_runs():
 @pytest.mark.parametrize(
     "linter",
     [
-        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],
-        ["zizmor", "--offline", "--quiet"],
+        [*SCHEMA, "vendor.github-workflows", set_up.WORKFLOW],
+        [*SCHEMA, "vendor.dependabot", ".github/dependabot.yml"],
+        ["zizmor", "--offline", "--quiet", "--persona=auditor", ".github"],
     ],
-    ids=lambda linter: linter[0],
+    ids=lambda linter: " ".join(linter[-2:]),
 )
-def test_the_github_workflow_is_sound(linter):
-    checked = tool(*linter, ".github/workflows/site.yml")
+def test_what_github_runs_for_us_is_sound(linter):
+    checked = tool(*linter)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def stubs(folder, **programs):
+    """An environment that finds these shell scripts first."""
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("open_issue", "done"),
+    [
+        ("", "issue create --title A weekly check is red"),
+        ("7", "issue comment 7"),
+    ],
+)
+def test_a_red_week_opens_one_issue_and_adds_to_it(open_issue, done, tmp_path):
+    workflow = yaml.safe_load((ROOT / set_up.WORKFLOW).read_text("utf-8"))
+    (step,) = workflow["jobs"]["report"]["steps"]
+    gh = f'[ "$2" = list ] && echo "{open_issue}" || echo "$@" > asked'
+    env = stubs(tmp_path, gh=gh) | step["env"]
+    run = tool("bash", "-e", "-c", step["run"], cwd=tmp_path, env=env)
+    assert run.returncode == 0, run.stderr
+    asked = (tmp_path / "asked").read_text()
+    assert asked.startswith(f"{done} --body [The run]")
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "last"),
+    [
+        ("echo 5 passed", 0, "5 passed"),
+        ("touch stray.txt; echo 5 passed", 1, "?? stray.txt"),
+        ("echo 1 failed; exit 2", 2, "1 failed"),
+    ],
+)
+def test_ci_ends_with_the_tests_and_a_clean_tree(make, code, last, tmp_path):
+    clone, programs = tmp_path / "clone", tmp_path / "programs"
+    programs.mkdir()
+    env = stubs(programs, make=make, chromium="", initdb="")
+    shutil.copytree(ROOT / ".ci", clone / ".ci")
+    who = ("-c", "user.name=CI", "-c", "user.email=ci@example.org")
+    for git in (["init"], ["add", "."], [*who, "commit", "-m", "x"]):
+        tool("git", *git, cwd=clone).check_returncode()
+    run = tool(clone / ".ci/run", env=env)
+    assert run.returncode == code, run.stderr
+    assert run.stdout.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize(

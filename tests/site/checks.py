@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from bs4 import NavigableString
 
-from tests.book import Book, Page, blocks_of
+from tests.book import BOOK, ROOT, Book, Page, blocks_of
 from tests.programs import tool
 from tests.site import web
 
@@ -96,3 +97,15 @@ def _anchors(html: Path) -> set[str]:
         target = str(refresh["content"]).partition("url=")[2]
         return _anchors(html.parent / target / "index.html")
     return {str(tag["id"]) for tag in soup.select("[id]")}
+
+
+if __name__ == "__main__":
+    # A site that another generator built from the same files.
+    built = Path(sys.argv[1])
+    ledger = (ROOT / "docs/permalinks.txt").read_text("utf-8").splitlines()
+    lost = [*permalink_problems(built, ledger)]
+    if not lost:
+        lost = [p for page in BOOK.pages for p in built_problems(page, built)]
+    print(*lost, sep="\n", end="\n" * bool(lost))
+    print(f"{len(BOOK.pages)} pages, {len(ledger)} addresses, {len(lost)} lost")
+    sys.exit(bool(lost))
