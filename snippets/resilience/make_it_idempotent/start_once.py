@@ -1,6 +1,6 @@
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
-from prefect.runner import Runner
 
 
 @flow
@@ -8,8 +8,7 @@ def load_orders(day: str) -> None:
     print(f"Loading {day}")
 
 
-def start(day: str):
-    deployment = Runner().add_flow(load_orders, name="idempotent-start")
+def start(deployment, day: str):
     return run_deployment(
         deployment,
         parameters={"day": day},
@@ -19,5 +18,9 @@ def start(day: str):
 
 
 if __name__ == "__main__":
-    first, again = start("2026-03-01"), start("2026-03-01")
+    deployment = load_orders.to_deployment("idempotent-start").apply()
+    first, again = (start(deployment, "2026-03-01") for _ in range(2))
     print(f"The same flow run: {first.id == again.id}")
+
+    with get_client(sync_client=True) as api:
+        api.delete_deployment(deployment)
