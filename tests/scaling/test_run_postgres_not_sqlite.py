@@ -1,10 +1,16 @@
 import os
 import re
+import shutil
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
+import prefect.cli.server
 import pytest
+from prefect.client.orchestration import get_client
 
-from tests.backend import INITDB, postgres, prefect_server
+from tests.backend import INITDB, free_port, postgres, prefect_server
 from tests.programs import python
 
 ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
@@ -23,12 +29,10 @@ def database():
         yield real.replace("5432", str(port)), password
 
 
-def after_the_load(home: Path, toml: str, **secret: str) -> str:
-    (home / "prefect.toml").write_text(toml)
-    with prefect_server(home, **secret) as url:
-        load = python(ROOM / "load.py", cwd=home, PREFECT_API_URL=url)
-    assert load.returncode == 0, load.stderr
-    return load.stdout
+def load(url: str) -> str:
+    ended = python(ROOM / "load.py", cwd=ROOM, PREFECT_API_URL=url)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def two_processes(home: Path, toml: str) -> str:
@@ -46,23 +50,92 @@ def two_processes(home: Path, toml: str) -> str:
 def test_with_sqlite_some_runs_are_refused_and_the_log_does_not_say_so(
     tmp_path,
 ):
-    toml = (ROOM / "dont.toml").read_text()
-    said = after_the_load(tmp_path, toml)
+    """SQLite lets one writer in at a time, so a server that several machines
+    use refuses some of what they send.
+
+    The server answers 503. Its log says nothing of these refusals.
+    """
+    shutil.copy(ROOM / "dont.toml", tmp_path / "prefect.toml")
+    with prefect_server(tmp_path) as url:
+        said = load(url)
+    assert (tmp_path / "prefect.db").exists()
     assert '{"exception_message":"Service Unavailable"}' in said
     assert said == (ROOM / "dont.txt").read_text()
     log = (tmp_path / "server.log").read_text()
     assert not re.search(r"\b503\b|Service Unavailable|POST", log), log
 
 
+def test_the_client_hides_the_first_refusals(monkeypatch):
+    """Prefect's own client tries again, by default five times, and waits longer
+    each time, so the first thing that you see is slow flows.
+    """
+    asked, waits = [], []
+
+    def refuse(request):
+        asked.append(request)
+        return httpx.Response(503)
+
+    clock = SimpleNamespace(sleep=waits.append)
+    monkeypatch.setattr("prefect.client.base.time", clock)
+    transport = httpx.MockTransport(refuse)
+    with (
+        pytest.raises(httpx.HTTPStatusError, match="503"),
+        get_client({"transport": transport}, sync_client=True) as client,
+    ):
+        client.request("GET", "/flows/any")
+    assert len(asked) == 1 + 5
+    assert waits == sorted(waits) and waits[-1] > 30
+
+
 def test_with_postgres_every_run_is_created(tmp_path, database):
+    """You create the database, and the server creates its tables.
+
+    Prefect does not check this: two servers of one process each start on the
+    same database without Redis, and without a warning.
+    """
     toml, password = database
     secret = {"PREFECT_SERVER_DATABASE_PASSWORD": password}
-    said = after_the_load(tmp_path, toml, **secret)
-    assert said == (ROOM / "do.txt").read_text()
+    for home in tmp_path, tmp_path / "second":
+        home.mkdir(exist_ok=True)
+        (home / "prefect.toml").write_text(toml)
+    with prefect_server(tmp_path, **secret) as url:
+        assert load(url) == (ROOM / "do.txt").read_text()
+        with prefect_server(tmp_path / "second", **secret) as second:
+            assert httpx.get(f"{second}/ready", timeout=30).is_success
     assert not (tmp_path / "prefect.db").exists()
+    log = (tmp_path / "second" / "server.log").read_text()
+    assert not re.search("redis|warn", log, re.IGNORECASE), log
+
+
+def test_the_five_settings_are_one_address(tmp_path):
+    """One setting can replace the five and the password:
+    `PREFECT_SERVER_DATABASE_CONNECTION_URL`, here
+    `postgresql+asyncpg://prefect:PASSWORD@db.example.org:5432/prefect`.
+    """
+    toml = (ROOM / "do.toml").read_text()
+    assert tomllib.loads(toml)["server"]["database"].keys() == {
+        *("driver", "host", "port", "user", "name"),
+    }
+    (tmp_path / "prefect.toml").write_text(toml)
+    show = tmp_path / "show.py"
+    show.write_text(
+        "from prefect.settings import get_current_settings\n"
+        "database = get_current_settings().server.database\n"
+        "print(database.connection_url.get_secret_value())\n"
+    )
+    seen = python(
+        show,
+        cwd=tmp_path,
+        PREFECT_HOME=str(tmp_path),
+        PREFECT_SERVER_DATABASE_PASSWORD="PASSWORD",
+    )
+    assert seen.stdout == (
+        "postgresql+asyncpg://prefect:PASSWORD@db.example.org:5432/prefect\n"
+    )
 
 
 def test_with_sqlite_prefect_refuses_a_second_server_process(tmp_path):
+    """If you ask for more than one server process on SQLite:"""
     assert (
         "Multi-worker mode (--workers > 1) is not supported with SQLite"
         " database."
@@ -71,8 +144,33 @@ def test_with_sqlite_prefect_refuses_a_second_server_process(tmp_path):
 
 
 def test_with_postgres_a_second_server_process_asks_for_redis(tmp_path):
+    """Prefect refuses to start `prefect server start --workers 2` without it,
+    and names the settings.
+    """
+    refused = two_processes(tmp_path, (ROOM / "do.toml").read_text())
     assert (
         "Multi-worker mode (--workers > 1) requires Redis for messaging and"
-        " lease storage."
-        in two_processes(tmp_path, (ROOM / "do.toml").read_text())
+        " lease storage." in refused
     )
+    for setting in (
+        "PREFECT_MESSAGING_BROKER",
+        "PREFECT_MESSAGING_CACHE",
+        "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+    ):
+        assert setting in refused
+
+
+@pytest.mark.parametrize(("workers", "services"), [(1, True), (2, False)])
+def test_several_processes_run_no_services(workers, services, monkeypatch):
+    """With `--workers 2` the server runs no background services."""
+    seen = {}
+
+    def run(console, settings, host, port, keep, no_services, workers, **rest):
+        seen.update(services=not no_services, workers=workers)
+
+    tools = "prefect.cli._server_utils"
+    monkeypatch.setattr(f"{tools}._validate_multi_worker", lambda *_: None)
+    monkeypatch.setattr(f"{tools}._run_in_foreground", run)
+    prefect.cli.server.start(port=free_port(), workers=workers)
+    assert seen == {"services": services, "workers": workers}
