@@ -1,36 +1,10 @@
-import subprocess
-import sys
-from pathlib import Path
-from shutil import copy
-from tempfile import TemporaryDirectory
-
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-
-HERE = Path(__file__).parent
-POOL = WorkPoolCreate(name="declared-pool", type="process")
-
-
-def deploy(folder: str, *options: str) -> str:
-    command = [sys.executable, "-m", "prefect", "deploy", *options]
-    return subprocess.check_output(command, cwd=folder, text=True)
-
-
-def on_the_server() -> str:
-    with get_client(sync_client=True) as api:
-        found = api.read_deployment_by_name("load-orders/declared")
-    limit = found.global_concurrency_limit
-    return f"{found.parameters}, limit {limit.limit if limit else None}"
-
+from deploying import deploy, on_the_server, project
 
 if __name__ == "__main__":
-    with get_client(sync_client=True) as api:
-        api.create_work_pool(POOL, overwrite=True)
-    with TemporaryDirectory() as folder:
-        copy(HERE / "orders.py", folder)
-        file = Path(copy(HERE / "prefect.yaml", folder))
+    with project() as folder:
         deploy(folder, "--all")
         print("In March:", on_the_server())
+        file = folder / "prefect.yaml"
         file.write_text(file.read_text().replace("batch: 100", "batch: 500"))
         deploy(folder, "--all")
         print("In May:  ", on_the_server())
