@@ -34,8 +34,10 @@ def test_return_values_hide_two_faults(dont, api, caplog):
     """A flow can return the right value while one of its task runs has failed,
     and a test of the value alone does not see it.
 
-    With `return_state=True` a task that fails does not raise: it returns its
-    state.
+    So it fails on every day, and nothing is archived. With `return_state=True`
+    a task that fails does not raise: it returns its state. The flow ignores
+    that state, so the value that the flow returns says nothing about the
+    failure.
     """
     dont.test_report()
     dont.test_day_without_orders()

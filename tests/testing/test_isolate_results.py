@@ -74,6 +74,8 @@ def test_results_pass_into_a_harness_and_out_of_it_again(dont):
     the storage as it is. So even the first task run in a new harness can be
     `Cached`.
 
+    A new harness for each test would not separate their results.
+
     What a test stored stays when the harness is gone, and the next real run on
     your machine can get a price that a test made up.
     """

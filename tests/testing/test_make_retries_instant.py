@@ -15,6 +15,8 @@ def waited(module) -> float:
 def test_the_test_waits_for_the_retry_delays(dont, caplog):
     """A test of a retry waits as long as production does, unless the test takes
     the delay away.
+
+    A test does not change that, so it waits for each delay.
     """
     dont.test_report_survives_two_failures()
 

@@ -41,6 +41,9 @@ def test_prefect_deploy_succeeds_and_the_flow_run_crashes(dont, api):
     """Prefect can deploy a flow whose module cannot be imported, so the missing
     package shows up only when a worker loads it.
 
+    To deploy a flow, Prefect needs its name and its parameters, and not the
+    packages that it works with.
+
     The process of a flow run accepts no placeholder. It imports the module, the
     import raises, and the process ends before the flow run is `Running`.
 
