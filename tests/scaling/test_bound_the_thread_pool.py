@@ -40,11 +40,39 @@ def run_with_little_memory(program) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_queries_run_at_the_same_time(dont, monkeypatch):
+    """A flow's thread pool has no upper limit, so each task that you submit
+    while others wait gets a thread of its own.
+
+    On the day when the database is slow, the flow asks it everything at once.
+
+    `max_workers` of `ThreadPoolTaskRunner` is `sys.maxsize` if you set nothing.
+    """
     monkeypatch.setattr(dont, "count_readings", queries_that_meet(48))
     assert dont.count_day(48) == 2 * 48
+    assert dont.count_day.task_runner._max_workers == sys.maxsize
+
+
+def test_a_fast_database_hides_it(dont):
+    """If no thread of the pool is idle when you submit a task, the pool starts
+    one more. A fast database hides this: threads become idle and are used
+    again.
+    """
+
+    @flow
+    def count_one_after_the_other() -> list[str]:
+        for half_hour in range(8):
+            dont.count_readings.submit(half_hour).result()
+        return [thread.name for thread in threading.enumerate()]
+
+    names = count_one_after_the_other()
+    pool = [name for name in names if "ThreadPoolExecutor" in name]
+    assert 1 <= len(pool) < 8
 
 
 def test_a_bounded_pool_runs_eight_queries_at_a_time(do, monkeypatch, capsys):
+    """Eight queries run at a time, and the other 40 wait in a queue of the
+    pool.
+    """
     monkeypatch.setattr(do, "count_readings", queries_that_meet(8))
     assert do.count_day(48) == 2 * 48
     assert capsys.readouterr().out == "Threads for 48 queries: 8\n"
@@ -52,6 +80,9 @@ def test_a_bounded_pool_runs_eight_queries_at_a_time(do, monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's ulimit -v")
 def test_where_threads_are_scarce_only_the_bounded_flow_survives(dont, do):
+    """Each thread also takes memory. Where that is scarce, this flow fails with
+    `can't start new thread`, and the bounded flow below counts all readings.
+    """
     unbounded = run_with_little_memory(dont)
     bounded = run_with_little_memory(do)
 
@@ -62,6 +93,7 @@ def test_where_threads_are_scarce_only_the_bounded_flow_survives(dont, do):
 
 
 def test_two_flow_runs_have_two_pools(do, monkeypatch):
+    """The bound holds for one flow run. Two runs of this flow have 16 threads."""
     monkeypatch.setattr(do, "count_readings", queries_that_meet(16))
     with ThreadPoolExecutor() as two_runs:
         days = two_runs.map(do.count_day, [48, 48])
@@ -69,6 +101,11 @@ def test_two_flow_runs_have_two_pools(do, monkeypatch):
 
 
 def test_the_setting_bounds_flows_that_are_defined_after_it(dont, capsys):
+    """The setting `PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS` does the same
+    for all flows that name no task runner. Prefect reads it when the flow is
+    defined, so set it before Python starts, for example in the profile or the
+    job variables.
+    """
     with temporary_settings({MAX_WORKERS: 8}):
         dont.count_day(12)
         flow(dont.count_day.fn)(12)
@@ -78,6 +115,11 @@ def test_the_setting_bounds_flows_that_are_defined_after_it(dont, capsys):
 
 
 def test_a_task_that_submits_a_task_can_block_the_pool(caplog):
+    """Both need a thread of the same pool. If all threads hold tasks that wait,
+    none is left for the tasks that they wait for.
+
+    Prefect logs the warning above, and the flow hangs.
+    """
     # Prefect counts the outer task as busy only when its submit has returned.
     submitted = threading.Event()
 
@@ -89,7 +131,7 @@ def test_a_task_that_submits_a_task_can_block_the_pool(caplog):
     def count_night() -> str:
         submitted.wait(patient(60))
         hour = count_hour.submit()
-        hour.wait(timeout=0.2)  # without a timeout it would wait for ever
+        hour.wait(timeout=0.2)  # without a timeout it would wait forever
         return hour.state.name
 
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))

@@ -36,8 +36,8 @@ def test_an_sla_is_refused_after_the_deployment_was_made(dont, api):
     """A feature that only Prefect Cloud has ends with an error on your own
     server, and then a deployment may be half made.
 
-    `apply` makes the deployment first. Then it comes to the SLA, sees that
-    the server is not Prefect Cloud, and raises an error.
+    `apply` makes the deployment first. Then it comes to the SLA, sees that the
+    server is not Prefect Cloud, and raises an error.
 
     The deployment is on the server without its alert, and the script that made
     it has stopped in the middle.

@@ -42,8 +42,8 @@ def test_without_the_limit_the_two_loads_write_at_the_same_time(dont, api):
     """A concurrency limit that nobody created limits nothing: Prefect logs a
     warning and lets every run in.
 
-    If the server knows none of them, Prefect logs a warning and runs the
-    block. It does not create the limit: nothing says how large it should be.
+    If the server knows none of them, Prefect logs a warning and runs the block.
+    It does not create the limit: nothing says how large it should be.
 
     Here the manual load writes between the two steps of the nightly load, so
     every order is in the table twice.
@@ -175,8 +175,8 @@ def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
     A slot is a lease. If a program is killed, its slot is free again when the
     lease has run out, by default within about five minutes.
 
-    When no run holds a slot and it is still taken,
-    `prefect gcl update orders-load --active-slots 0` frees it.
+    When no run holds a slot and it is still taken, `prefect gcl update
+    orders-load --active-slots 0` frees it.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"

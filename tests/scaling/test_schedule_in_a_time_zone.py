@@ -196,8 +196,8 @@ def test_what_happens_when_the_clocks_change(table):
 
 
 def test_a_late_run_knows_the_day_that_it_was_planned_for(do, api, capsys):
-    """A run may start late, even a day late, and `date.today()` is then
-    another day.
+    """A run may start late, even a day late, and `date.today()` is then another
+    day.
 
     Prefect gives it in UTC, so bring it into your zone before you take its
     date:
