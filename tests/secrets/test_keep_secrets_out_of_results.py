@@ -91,8 +91,9 @@ def test_the_exception_of_a_flow_is_always_stored(storage, persists):
 
 def test_the_do_stores_exceptions_without_the_token(do, storage):
     """The two files that are left are exceptions without the token."""
-    do.load_orders(return_state=True)
+    state = do.load_orders(return_state=True)
 
+    assert state.message.endswith("https://shop.test/orders says 401")
     assert holding_the_token(do, storage) == [False, False]
     stored = do.stored_in(storage)
     assert all(b"PermissionError" in pickled for pickled in stored)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from tests.observe import settles, task_runs
 
 KEY = "not-a-real-key"
+RATES = [1.08, 0.86, 161.2]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_string_is_stored_in_clear_on_the_run_and_on_the_deployment(
     The parameters that you give a deployment are stored in the same way.
     """
     state = dont.load_rates(KEY, return_state=True)
-    assert state.result() == 3
+    assert state.result() == RATES
     assert stored(api, state) == {"api_key": "not-a-real-key"}
 
     deployment = deployed(dont.load_rates, parameters={"api_key": KEY})
@@ -84,7 +85,7 @@ def test_a_secret_str_hides_the_key_only_if_the_caller_made_it_one(
     given_text = secret_str.load_rates(KEY, return_state=True)
     given_secret = secret_str.load_rates(SecretStr(KEY), return_state=True)
 
-    assert given_text.result() == given_secret.result() == 3
+    assert given_text.result() == given_secret.result() == RATES
     assert stored(api, given_text) == {"api_key": "not-a-real-key"}
     assert stored(api, given_secret) == {"api_key": "**********"}
 
@@ -125,7 +126,7 @@ def test_only_the_name_of_the_block_is_stored(do, api, deployed, block):
     deployment = deployed(do.load_rates)
     state = run(api, do.load_rates, deployment, name)
 
-    assert state.result() == 3
+    assert state.result() == RATES
     assert stored(api, state) == name
     settles(lambda: task_runs(api, state), [("fetch_rates", "Completed", 1)])
     this_run = FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})

@@ -54,9 +54,15 @@ def started(script, home):
             stdout=log,
             stderr=log,
         ),
-        temporary_settings({PREFECT_API_URL: url}),
     ):
         yield url
+
+
+def client_of(url, password=None):
+    """Let Prefect's client use this server."""
+    return temporary_settings(
+        {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +75,21 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def open_server(home):
     with started("dont.sh", home) as url:
-        Secret(value="not-a-real-token").save("bank-token")
+        with client_of(url):
+            Secret(value="not-a-real-token").save("bank-token")
         yield url
 
 
 @pytest.fixture(scope="module")
 def closed_server(open_server, home):
     with started("do.sh", home) as url:
-        password = (home / "password").read_text().strip()
-        with temporary_settings({PREFECT_API_AUTH_STRING: f"admin:{password}"}):
+        with client_of(url, password_in(home)):
             Secret(value="not-a-real-token").save("new-bank-token")
-            yield url
+        yield url
+
+
+def password_in(home):
+    return f"admin:{(home / 'password').read_text().strip()}"
 
 
 def test_what_the_api_returns(api, table, tmp_path, monkeypatch):
@@ -188,7 +198,7 @@ def test_the_key_of_the_blocks_stands_beside_them(open_server, home):
     assert b"not-a-real-token" not in (home / "prefect.db").read_bytes()
 
 
-def test_with_a_password_a_stranger_gets_nothing(closed_server):
+def test_with_a_password_a_stranger_gets_nothing(closed_server, home):
     """On a server that is protected, a client without the right password gets
     this answer, with status 401:
 
@@ -201,11 +211,12 @@ def test_with_a_password_a_stranger_gets_nothing(closed_server):
     answer = stranger(closed_server)
     assert answer == '401 {"exception_message":"Unauthorized"}\n'
 
-    assert Secret.load("new-bank-token").get() == "not-a-real-token"
-    password = PREFECT_API_AUTH_STRING.value()
-    for wrong in ("admin:a-guess", password.removeprefix("admin:")):
+    right = password_in(home)
+    with client_of(closed_server, right):
+        assert Secret.load("new-bank-token").get() == "not-a-real-token"
+    for wrong in ("admin:a-guess", right.removeprefix("admin:")):
         with (
-            temporary_settings({PREFECT_API_AUTH_STRING: wrong}),
+            client_of(closed_server, wrong),
             pytest.raises(PrefectHTTPStatusError, match="401"),
         ):
             Secret.load("new-bank-token")
@@ -238,8 +249,9 @@ def test_blocks_from_before_the_key_can_no_longer_be_read(closed_server, home):
     If the server got a new key after blocks were stored, its log shows this
     when someone loads one of them:
     """
-    with pytest.raises(
-        PrefectHTTPStatusError, match="500 Internal Server Error"
+    with (
+        client_of(closed_server, password_in(home)),
+        pytest.raises(PrefectHTTPStatusError, match="500 Internal Server Err"),
     ):
         Secret.load("bank-token")
 
@@ -279,7 +291,7 @@ def test_do_keeps_its_password_until_you_delete_it(tmp_path):
     assert again[1:] == first[1:]
 
 
-def test_the_client_sends_the_password_with_each_request(closed_server):
+def test_the_client_sends_the_password_with_each_request(closed_server, home):
     """The client sends the password with each request."""
     sent = []
 
@@ -287,11 +299,13 @@ def test_the_client_sends_the_password_with_each_request(closed_server):
         kind, encoded = request.headers["Authorization"].split()
         sent.append((kind, b64decode(encoded).decode()))
 
-    with get_client(sync_client=True) as client:
+    with (
+        client_of(closed_server, password_in(home)),
+        get_client(sync_client=True) as client,
+    ):
         client._client.event_hooks["request"] = [note]
         client.read_flows()
         client.read_flows()
 
-    password = PREFECT_API_AUTH_STRING.value()
     assert len(sent) >= 2
-    assert set(sent) == {("Basic", password)}
+    assert set(sent) == {("Basic", password_in(home))}

@@ -9,7 +9,7 @@ fetched = []
 @task
 def fetch_rate(currency: str) -> float:
     fetched.append(currency)
-    return {"USD": 1.08, "GBP": 0.86}[currency]
+    return 1.08
 
 
 @flow
@@ -21,8 +21,7 @@ def start(**environment: str) -> None:
     """Run the report as a process does that starts with these variables."""
     os.environ.update(environment)
     refresh_global_settings_context()
-    report()
-    print(f"Fetched: {fetched}")
+    print(f"The report says {report():.2f}, fetched: {fetched}")
 
 
 if __name__ == "__main__":

@@ -19,5 +19,6 @@ def on_a_new_machine(*command: str, **environment: str) -> list[str]:
 
 if __name__ == "__main__":
     settings = on_a_new_machine("-m", "prefect", "config", "view")
-    print("The server:", [line for line in settings if "API_URL" in line])
-    print(settings[-1])
+    for line in settings:
+        if not line.startswith("PREFECT_HOME"):
+            print(line)

@@ -1,8 +1,9 @@
 from prefect import flow
 
 
-@flow
+@flow(log_prints=True)
 def load_forgotten_orders() -> str:
+    print("Loading the orders")
     return "Orders loaded: 2"
 
 

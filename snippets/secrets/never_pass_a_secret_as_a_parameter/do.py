@@ -11,8 +11,8 @@ def fetch_rates(api_key: str) -> list[float]:
 
 
 @flow
-def load_rates(key_block: str) -> int:
-    return len(fetch_rates(Secret.load(key_block).get()))
+def load_rates(key_block: str) -> list[float]:
+    return fetch_rates(Secret.load(key_block).get())
 
 
 if __name__ == "__main__":
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     Secret(value="not-a-real-key").save("example-rates-key")
 
     state = load_rates("example-rates-key", return_state=True)
-    print(f"Rates loaded: {state.result()}")
+    print(f"Rates: {state.result()}")
 
     with get_client(sync_client=True) as api:
         run = api.read_flow_run(state.state_details.flow_run_id)

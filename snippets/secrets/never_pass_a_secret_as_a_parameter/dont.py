@@ -10,13 +10,13 @@ def fetch_rates(api_key: str) -> list[float]:
 
 
 @flow
-def load_rates(api_key: str) -> int:
-    return len(fetch_rates(api_key))
+def load_rates(api_key: str) -> list[float]:
+    return fetch_rates(api_key)
 
 
 if __name__ == "__main__":
     state = load_rates("not-a-real-key", return_state=True)
-    print(f"Rates loaded: {state.result()}")
+    print(f"Rates: {state.result()}")
 
     with get_client(sync_client=True) as api:
         run = api.read_flow_run(state.state_details.flow_run_id)

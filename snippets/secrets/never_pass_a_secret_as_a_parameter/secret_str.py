@@ -16,12 +16,12 @@ def fetch_rates(api_key: str) -> list[float]:
 
 
 @flow
-def load_rates(api_key: SecretStr) -> int:
-    return len(fetch_rates(api_key.get_secret_value()))
+def load_rates(api_key: SecretStr) -> list[float]:
+    return fetch_rates(api_key.get_secret_value())
 
 
 if __name__ == "__main__":
-    deployment = Runner().add_flow(load_rates, name="secret-str-parameter")
+    deployment = Runner().add_flow(load_rates, "secret-str-parameter")
     key = SecretStr("not-a-real-key")
     run = run_deployment(deployment, parameters={"api_key": key}, timeout=0)
     # A worker starts the process of a flow run like this.

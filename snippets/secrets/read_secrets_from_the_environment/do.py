@@ -10,12 +10,12 @@ class Settings(BaseSettings, env_ignore_empty=True, hide_input_in_errors=True):
 
 
 @task
-def read_prices() -> dict[str, float]:
-    return {"apple": 1.20, "pear": 1.50, "plum": 2.10}
+def read_prices() -> list[str]:
+    return ["apple 1.20", "pear 1.50", "plum 2.10"]
 
 
 @task
-def publish(prices: dict[str, float], api_key: SecretStr) -> int:
+def publish(prices: list[str], api_key: SecretStr) -> int:
     if not api_key.get_secret_value():
         raise PermissionError("401: no key")
     return len(prices)

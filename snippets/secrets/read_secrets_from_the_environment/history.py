@@ -10,19 +10,21 @@ def git(*command: str) -> str:
     return subprocess.check_output([*GIT, *command], text=True)
 
 
-with TemporaryDirectory() as repository:
-    flow_file = Path(repository, "flow.py")
-    git("init", "--quiet", repository)
-    for message, version in [
-        ("Publish prices", "dont.py"),
-        ("Remove the key", "do.py"),
-    ]:
-        flow_file.write_text((HERE / version).read_text())
-        git("-C", repository, "add", "flow.py")
-        git("-C", repository, "commit", "--no-gpg-sign", "-qm", message)
+if __name__ == "__main__":
+    with TemporaryDirectory() as repository:
+        flow_file = Path(repository, "flow.py")
+        git("init", "--quiet", repository)
+        for message, version in [
+            ("Publish prices", "dont.py"),
+            ("Remove the key", "do.py"),
+        ]:
+            flow_file.write_text((HERE / version).read_text())
+            git("-C", repository, "add", "flow.py")
+            git("-C", repository, "commit", "--no-gpg-sign", "-qm", message)
 
-    print("The key is in flow.py:", "not-a-real-key" in flow_file.read_text())
-    print("The key is in the history:")
-    for line in git("-C", repository, "log", "-p").splitlines():
-        if "not-a-real-key" in line:
-            print(line)
+        text = flow_file.read_text()
+        print("The key is in flow.py:", "not-a-real-key" in text)
+        print("The key is in the history:")
+        for line in git("-C", repository, "log", "-p").splitlines():
+            if "not-a-real-key" in line:
+                print(line)

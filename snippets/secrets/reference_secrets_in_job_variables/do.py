@@ -3,7 +3,6 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect import flow
-from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.workers.process import ProcessWorker
@@ -34,7 +33,6 @@ def deploy() -> UUID:
 
 
 if __name__ == "__main__":
-    Secret(value="not-a-real-token").save("shop-token")
     with get_client(sync_client=True) as api:
         api.create_work_pool(POOL)
         deployment_id = deploy()
@@ -42,4 +40,3 @@ if __name__ == "__main__":
 
         api.delete_deployment(deployment_id)
         api.delete_work_pool(POOL.name)
-    Secret.delete("shop-token")
