@@ -63,7 +63,7 @@ def test_states_show_both_faults(do):
         do.test_day_without_orders()
 
 
-def test_both_tests_pass_once_the_faults_are_mended(do, monkeypatch):
+def test_both_tests_pass_once_the_faults_are_fixed(do, monkeypatch):
     """`assert state.is_failed()` says so in one line, `state.message` says why
     it failed, and `state.result()` raises the exception again.
     """

@@ -69,7 +69,7 @@ def test_a_service_on_loopback_finds_the_fault(do):
         do.test_total()
 
 
-def test_the_busy_service_is_asked_again_once_the_task_is_mended(
+def test_the_busy_service_is_asked_again_once_the_task_is_fixed(
     do, api, statuses
 ):
     """With `httpx.get(...).raise_for_status()` in the task the test passes: the

@@ -99,8 +99,8 @@ def test_each_layer_finds_its_own_fault(do, api, table):
     table("layers.md", head, rows)
 
 
-def test_all_layers_pass_once_both_faults_are_mended(do, monkeypatch):
-    """Mend both, and all four tests pass.
+def test_all_layers_pass_once_both_faults_are_fixed(do, monkeypatch):
+    """Fix both, and all four tests pass.
 
     `test_deployment` asks for a run and does not start it.
     """
