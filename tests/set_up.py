@@ -19,6 +19,7 @@ PERMISSIONS = {
     "": {},
     "prove": {"contents": "read"},
     "newest-prefect": {"contents": "read"},
+    "mutate": {"contents": "read"},
     "zensical": {"contents": "read"},
     "links": {"contents": "read"},
     "report": {"issues": "write"},
