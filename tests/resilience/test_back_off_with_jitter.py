@@ -39,6 +39,11 @@ def test_retries_at_once_keep_the_service_busy(
     assert "Retry 1/3 will start immediately" in caplog.text
     assert "Retries are exhausted" in caplog.text
 
+    service.last_request.clear()
+    monkeypatch.setattr(service, "monotonic", iter([0, 1, 1.9]).__next__)
+    url = f"{service.url}/{KNOWN}"
+    assert [httpx.get(url).status_code for _ in range(3)] == [503, 200, 503]
+
 
 def test_retries_after_a_pause_get_the_answer(do, service):
     """`exponential_backoff(2)` gives pauses of 2, 4, 8, 16, 32 seconds, one for
@@ -62,6 +67,7 @@ def test_only_with_a_condition_a_404_is_not_asked_again(dont, do, service):
 
     assert ends_as(dont.load_rates, UNKNOWN) == "Failed"
     assert service.requests == {f"/{UNKNOWN}": 5}
+    assert httpx.get(f"{service.url}/{UNKNOWN}").status_code == 404
 
 
 def answer(status, **headers):

@@ -64,12 +64,21 @@ def deploy(do, api):
         api.delete_deployment(deployment)
 
 
-def test_one_key_makes_one_flow_run_with_the_first_parameters(deploy, api):
+def test_one_key_makes_one_flow_run_with_the_first_parameters(
+    deploy, api, monkeypatch
+):
     """`run_deployment` returns the first run of this flow with that key, even
     if that run has failed, and with its parameters, even if you send others.
     """
-    start = import_module("start_once").start
-    deployment = deploy("idempotent-one")
+    start_once = import_module("start_once")
+    waits = []
+
+    def run(*given, **options):
+        waits.append(options["timeout"])
+        return run_deployment(*given, **options)
+
+    monkeypatch.setattr(start_once, "run_deployment", run)
+    start, deployment = start_once.start, deploy("idempotent-one")
     first = start(deployment, DAY)
     api.set_flow_run_state(first.id, Failed(), force=True)
     again = start(deployment, DAY)
@@ -82,6 +91,8 @@ def test_one_key_makes_one_flow_run_with_the_first_parameters(deploy, api):
     )
 
     assert again.id == elsewhere.id == first.id != other.id
+    assert waits == [0, 0, 0]
+    assert first.idempotency_key == f"load-orders-{DAY}"
     assert elsewhere.parameters == {"day": DAY}
     assert other.parameters == {"day": "2026-03-02"}
 

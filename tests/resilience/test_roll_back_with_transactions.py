@@ -216,6 +216,7 @@ def test_a_failed_attempt_rolls_back_although_its_retry_succeeds(retry_inside):
     """The card is charged, the run is `Completed`, and the tea is free again,
     so it will be sold twice.
     """
+    assert retry_inside.charge_card.retries == 1
     assert retry_inside.sell_tea("order-7", return_state=True).is_completed()
     assert retry_inside.charges == ["order-7"]
     assert retry_inside.stock == {"tea": 3}

@@ -1,19 +1,19 @@
 from prefect import flow, task
 from prefect.states import Failed
 
-table = []
+table = {}
 
 
 @task
 def check(orders: dict[str, int]) -> None:
     for order, price in orders.items():
         if price < 0:
-            return Failed(message=f"{order} has a negative price")
+            return Failed(message=f"{order} costs {price}")
 
 
 @task
 def load(orders: dict[str, int]) -> None:
-    table.extend(orders)
+    table.update(orders)
 
 
 @flow
@@ -23,6 +23,6 @@ def load_orders(orders: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    orders = {"order-1": 20, "order-2": -5}
-    state = load_orders(orders, return_state=True)
-    print(f"{state.name}, orders in the table: {len(table)}")
+    for orders in ({"order-1": 20}, {"order-2": -5}):
+        state = load_orders(orders, return_state=True)
+        print(f"{state}, table: {table}")

@@ -1,4 +1,3 @@
-import sys
 import time
 from tempfile import TemporaryDirectory
 
@@ -21,10 +20,7 @@ def report() -> int:
 
 
 if __name__ == "__main__":
-    if "run" in sys.argv:
-        report()
-    else:
-        with TemporaryDirectory() as storage:
-            power_cut.run_and_kill(__file__, storage, "Counting 2026-03-03")
-            with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: storage}):
-                print(f"Orders: {report()}")
+    with TemporaryDirectory() as storage:
+        power_cut.run_and_kill(__file__, storage, "Counting 2026-03-03")
+        with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: storage}):
+            print(f"Orders: {report()}")
