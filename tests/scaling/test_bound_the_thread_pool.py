@@ -93,7 +93,9 @@ def test_where_threads_are_scarce_only_the_bounded_flow_survives(dont, do):
 
 
 def test_two_flow_runs_have_two_pools(do, monkeypatch):
-    """The bound holds for one flow run. Two runs of this flow have 16 threads."""
+    """The bound holds for one flow run. Two runs of this flow have
+    16 threads.
+    """
     monkeypatch.setattr(do, "count_readings", queries_that_meet(16))
     with ThreadPoolExecutor() as two_runs:
         days = two_runs.map(do.count_day, [48, 48])

@@ -12,6 +12,11 @@ def create_limit() -> None:
         )
 
 
+def delete_limit() -> None:  # an example leaves nothing behind
+    with get_client(sync_client=True) as client:
+        client.delete_global_concurrency_limit_by_name("rates-service")
+
+
 @task
 def fetch_rate(currency: str) -> float:
     rate_limit("rates-service", strict=True)
@@ -29,3 +34,4 @@ def fetch_rates() -> None:
 if __name__ == "__main__":
     create_limit()
     fetch_rates()
+    delete_limit()
