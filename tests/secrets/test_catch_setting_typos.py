@@ -164,7 +164,6 @@ def test_the_check_accepts_every_setting_and_its_old_names(check):
         ("PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR", "reschedule"),
         ("PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ENABLED", "true"),
         ("PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED", "true"),
-        ("PREFECT_INTEGRATIONS_DBT_LOG_LEVEL", "debug"),
         ("PREFECT_SERVER_SERVICE_HOST", "10.0.0.7"),
         ("PREFECT_SERVER_SERVICE_PORT", "4200"),
         ("PREFECT_SERVER_PORT", "tcp://10.0.0.7:4200"),

@@ -35,8 +35,8 @@ def test_a_temporary_server_is_allowed_by_a_profile(dont):
 def test_without_a_url_the_run_succeeds_where_the_team_cannot_see_it(
     api, tmp_path
 ):
-    """Without PREFECT_API_URL Prefect starts a server of its own, and a run
-    succeeds where nobody can see it.
+    """Without PREFECT_API_URL Prefect by default starts a server of its own,
+    and a run succeeds where your team cannot see it.
 
     If `orders.py` runs on that machine, Prefect starts a temporary server,
     stores the run in a database in `PREFECT_HOME`, and stops the server at the
