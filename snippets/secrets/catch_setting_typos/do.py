@@ -18,7 +18,7 @@ def report() -> float:
     return 100 * fetch_rate("USD") + 20 * fetch_rate("USD")
 
 
-def start(**environment: str) -> None:
+def start(environment: dict[str, str]) -> None:
     """Run the report as a process does that starts with these variables."""
     for warning in setting_names.warnings(environment):
         print(warning)
@@ -29,5 +29,5 @@ def start(**environment: str) -> None:
 
 
 if __name__ == "__main__":
-    start(PREFECT_RESULT_PERSIST_BY_DEFAULT="true")
-    start(PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")
+    start({"PREFECT_RESULT_PERSIST_BY_DEFAULT": "true"})
+    start({"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"})

@@ -17,7 +17,7 @@ def report() -> float:
     return 100 * fetch_rate("USD") + 20 * fetch_rate("USD")
 
 
-def start(**environment: str) -> None:
+def start(environment: dict[str, str]) -> None:
     """Run the report as a process does that starts with these variables."""
     os.environ.update(environment)
     refresh_global_settings_context()
@@ -25,4 +25,4 @@ def start(**environment: str) -> None:
 
 
 if __name__ == "__main__":
-    start(PREFECT_RESULT_PERSIST_BY_DEFAULT="true")
+    start({"PREFECT_RESULT_PERSIST_BY_DEFAULT": "true"})
