@@ -5,6 +5,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import httpx
+import prefect
 import pytest
 from cryptography.fernet import Fernet
 from prefect import flow, get_run_logger
@@ -196,6 +197,20 @@ def test_the_key_of_the_blocks_stands_beside_them(open_server, home):
     found = read_backup(home)
     assert 'bank-token: {"value": "not-a-real-token"}' in found
     assert b"not-a-real-token" not in (home / "prefect.db").read_bytes()
+
+
+def test_postgresql_has_the_same_tables():
+    """The program reads SQLite; PostgreSQL has the same two tables."""
+    database = Path(prefect.__file__).parent / "server/database"
+    postgresql = database / "_migrations/versions/postgresql"
+    made = " ".join(
+        " ".join(file.read_text().split()) for file in postgresql.glob("*.py")
+    )
+    assert 'op.create_table( "configuration",' in made
+    assert 'op.rename_table("block", "block_document")' in made
+    program = (ROOM / "read_backup.py").read_text()
+    assert "FROM configuration" in program
+    assert "FROM block_document" in program
 
 
 def test_with_a_password_a_stranger_gets_nothing(closed_server, home):
