@@ -38,8 +38,8 @@ def test_a_function_that_is_a_task_cannot_run_without_the_server(dont):
 
 
 def test_without_an_address_the_call_starts_a_server(dont, monkeypatch):
-    """If no `PREFECT_API_URL` is set, as in many notebooks, Prefect first
-    starts a temporary server.
+    """If no `PREFECT_API_URL` is set, Prefect first starts a temporary
+    server.
     """
 
     def start(server, timeout=None):
@@ -63,8 +63,8 @@ def flow_run_of(api, state):
 
 def test_each_call_of_it_is_a_task_run_of_its_own(dont, api):
     """With a server the shop works, but every visitor makes a task run. It
-    stands alone in the API, its `flow_run_id` is `None`, and Python prints the
-    warning above for each of its log lines, which are not stored.
+    stands alone in the API: its `flow_run_id` is `None`. Its log is not stored,
+    and Python prints the warning above instead.
     """
     EventsWorker.drain_all()  # it may know a flow of another test
     warning = "attempted to send logs to the API without a flow run id"

@@ -61,17 +61,18 @@ def test_awaited_task_runs_run_at_the_same_time(do, api, monkeypatch):
     """It awaits the task runs with `gather`, which runs them at the same
     time.
     """
-    meet = asyncio.Barrier(2)
+    meet, currencies = asyncio.Barrier(3), ["USD", "GBP", "JPY"]
 
     async def sleep(seconds):
+        assert seconds == 0.1
         await asyncio.wait_for(meet.wait(), patient(30))
 
     its_asyncio = SimpleNamespace(sleep=sleep, gather=asyncio.gather)
     monkeypatch.setattr(do, "asyncio", its_asyncio)
-    state = asyncio.run(do.daily_rates(["USD", "GBP"], return_state=True))
+    state = asyncio.run(do.daily_rates(currencies, return_state=True))
 
-    assert do.saved == {"USD": 1.08, "GBP": 0.86}
-    settles(lambda: task_runs(api, state), SAVED * 2)
+    assert do.saved == {"USD": 1.08, "GBP": 0.86, "JPY": 161.2}
+    settles(lambda: task_runs(api, state), SAVED * 3)
 
 
 def test_a_deployment_needs_no_asyncio_run(do, api):

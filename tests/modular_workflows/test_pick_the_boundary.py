@@ -34,14 +34,19 @@ def children(api, state):
     )
 
 
-def test_a_failed_deployment_run_leaves_its_caller_completed(dont, api, capsys):
+def test_a_failed_deployment_run_leaves_its_caller_completed(
+    dont, api, monkeypatch, capsys
+):
     """`Failed` is a final state too.
 
     So the call returns normally, with the run, and the report is sent. The
     exception was raised in another process and stays there.
     """
+    runner = Mock(wraps=dont.worker.Runner)
+    monkeypatch.setattr(dont.worker, "Runner", runner)
     with dont.worker.serve(dont.load_orders, name="pick-the-boundary"):
         state = dont.nightly(WITHOUT, return_state=True)
+    runner.assert_called_once_with(query_seconds=1)
 
     (child,) = children(api, state)
     assert state.is_completed()
@@ -152,7 +157,7 @@ def test_the_value_of_a_run_is_gone_unless_it_is_persisted(do, api):
     """`run.state.result()` raises after a failure too.
 
     But after a success it raises `MissingResult`, unless the flow has
-    `persist_result=True` and both processes reach its storage.
+    `persist_result=True`.
     """
 
     def value_that_another_process_gets(load_orders, day=WITH_ORDERS):

@@ -127,9 +127,12 @@ def test_a_path_takes_the_flow_from_the_file_and_the_import_from_the_package(
     load = (
         "from prefect.flows import load_flow_from_entrypoint as load;"
         "flow = load('src/book_shop/nightly.py:net_prices').fn.__globals__;"
-        "print(flow['PUSHED'], flow['net'](10.7))"
+        "print(flow['PUSHED'], flow['net'](8.0), flow['read_prices'].fn())"
     )
-    assert said(environment("-c", load, cwd=tmp_path)) == "True 10.0\n"
+    assert (
+        said(environment("-c", load, cwd=tmp_path))
+        == "True 7.48 [10.7, 21.4]\n"
+    )
 
 
 def test_the_project_says_what_a_package_needs():
