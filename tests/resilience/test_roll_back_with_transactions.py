@@ -197,6 +197,9 @@ def test_a_failure_ends_the_protection(tmp_path, table):
     first time. A failed task run rolls back all that was done so far, even if
     you catch its exception or its retry succeeds. The block goes on, but what
     it does from then on is not undone any more.
+
+    Let none of them retry, catch none of their failures, and call them or
+    submit them to threads. Otherwise the transaction does not protect them.
     """
     rows = [
         [words, *before_and_after(tmp_path / words, happens, THREADS)]

@@ -28,15 +28,16 @@ import os
 from pathlib import Path
 from prefect import flow
 
-def tell(flow, flow_run, state):
-    Path(__file__).with_name("on_crashed").touch()
+def tell(name):
+    Path(__file__).with_name(name).write_text(f"{os.getpid()}")
 
-@flow(on_crashed=[tell])
+@flow(on_crashed=[lambda flow, flow_run, state: tell("on_crashed")])
 def report():
+    tell("report")
     try:
         os.kill(os.getpid(), 9)
     finally:
-        Path(__file__).with_name("finally").touch()
+        tell("finally")
 """
 
 
@@ -133,7 +134,8 @@ def test_a_worker_reports_a_killed_process(api, tmp_path):
     state = api.read_flow_run(run.id).state
     assert state.name == "Crashed"
     assert state.message.startswith("Process exited with status code: -9. ")
-    assert (tmp_path / "on_crashed").exists()
+    crashed = (tmp_path / "on_crashed").read_text()
+    assert crashed != (tmp_path / "report").read_text()
     assert not (tmp_path / "finally").exists()
 
 
