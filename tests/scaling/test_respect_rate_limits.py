@@ -69,8 +69,8 @@ def test_the_server_counts_the_calls_of_all_clients(api):
 
 def test_slots_become_free_with_time(api):
     """Slots become free with time, `slot_decay_per_second` of them. So in a
-    window of some seconds the service can see `limit + slot_decay_per_second ×
-    seconds` calls: here 1 + 1 × 2 = 3, which is what it allows.
+    window of some seconds the service can see `limit + slot_decay_per_second *
+    seconds` calls: here `1 + 1 * 2`, so 3, which is what it allows.
 
     The real rate is lower than the one that you set, because a refused client
     waits before it asks again.
