@@ -3,7 +3,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from inspect import signature
-from threading import Barrier, Thread
+from threading import Barrier, Thread, current_thread
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -77,7 +77,7 @@ def served_by_nobody(dont, api):
 
 
 def test_a_run_that_nobody_starts_is_awaited_until_it_is_cancelled(
-    served_by_nobody, api
+    served_by_nobody, api, monkeypatch
 ):
     """`run_deployment` creates a flow run on the server and asks for its state
     until that state is final.
@@ -85,31 +85,36 @@ def test_a_run_that_nobody_starts_is_awaited_until_it_is_cancelled(
     If no process serves the deployment, the run stays `Scheduled`, and
     `run_deployment` waits until somebody cancels it.
     """
-    ended, asked = [], []
+    ended, found, pauses = [], [], []
+    name = str(served_by_nobody)
+    pause = time.sleep
 
     def wait_for_a_run():
         run = run_deployment(
             served_by_nobody,
             parameters={"day": WITH_ORDERS},
             poll_interval=0.1,
-            flow_run_name=str(served_by_nobody),
+            flow_run_name=name,
         )
         ended.append(run.state_name)
 
-    def state_names():
-        asked[:] = api.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                name={"any_": [str(served_by_nobody)]}
-            )
-        )
-        return [run.state_name for run in asked]
+    def count_pauses(seconds):
+        if current_thread() is waiting:
+            pauses.append(seconds)
+        pause(seconds)
 
+    def state_names():
+        found[:] = api.read_flow_runs(
+            flow_run_filter=FlowRunFilter(name={"any_": [name]})
+        )
+        return [run.state_name for run in found]
+
+    monkeypatch.setattr(time, "sleep", count_pauses)
     waiting = Thread(target=wait_for_a_run)
     waiting.start()
-    settles(state_names, ["Scheduled"])
-    waiting.join(1)
-    assert waiting.is_alive() and state_names() == ["Scheduled"]
-    api.set_flow_run_state(asked[0].id, Cancelled(), force=True)
+    settles(lambda: len(pauses) > 5, True)
+    assert (ended, state_names()) == ([], ["Scheduled"])
+    api.set_flow_run_state(found[0].id, Cancelled(), force=True)
     waiting.join(patient(30))
     assert ended == ["Cancelled"]
 
