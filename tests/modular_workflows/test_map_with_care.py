@@ -11,8 +11,8 @@ from tests.backend import patient
 
 
 def test_two_lists_of_one_length_are_passed_on_in_pairs(dont):
-    """map passes each collection on element by element, even the one that each
-    task run needs whole.
+    """Each collection that you pass to map is split into its elements, even
+    the one that each task run needs whole.
 
     `map` turns each collection among its arguments into a list, and submits one
     task run for each position. With two files and two columns, `mon.csv` gets
