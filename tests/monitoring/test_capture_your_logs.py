@@ -44,6 +44,9 @@ def test_a_plain_logger_and_a_print_never_reach_the_server(dont, tmp_path):
     to stderr. `print` writes to stdout.
 
     The API has only Prefect's own two lines.
+
+    The program calls `flush` before it reads the records back, because they are
+    sent in the background.
     """
     run = run_program(dont.__file__, tmp_path)
 
@@ -102,7 +105,10 @@ def test_the_run_logger_and_log_prints_reach_the_server(do, dont, api):
 def test_a_plain_logger_reaches_the_server_when_a_setting_names_it(
     dont, tmp_path
 ):
-    """Started in a folder with this file, `dont.py` stores its warning without
+    """Name its logger in a setting, here or in the environment variable
+    `PREFECT_LOGGING_EXTRA_LOGGERS`:
+
+    Started in a folder with this file, `dont.py` stores its warning without
     a change to its code. Its `print` stays lost.
 
     The setting gives that logger the handler, but no level. So its `info`
@@ -128,8 +134,12 @@ def test_a_plain_logger_reaches_the_server_when_a_setting_names_it(
     program = tmp_path / "info.py"
     program.write_text(INFO)
     assert run_program(program, tmp_path).stdout == "False True\n"
-    root = {"PREFECT_LOGGING_ROOT_LEVEL": "INFO"}
-    assert run_program(program, tmp_path, **root).stdout == "True True\n"
+    variables = {
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "orders",
+        "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
+    }
+    run = run_program(program, tmp_path / "elsewhere", **variables)
+    assert run.stdout == "True True\n"
 
 
 def test_outside_a_run_there_is_nothing_to_attach_a_log_to():

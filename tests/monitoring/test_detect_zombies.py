@@ -94,9 +94,11 @@ def heartbeats(api, run_id):
 def test_a_killed_run_stays_running(dont, api):
     """A flow sends an event, its heartbeat: the first at its start, then one
     every 180 seconds. By default no automation listens.
+
+    With the default that is 540 seconds.
     """
     frequency = FlowsSettings.model_fields["heartbeat_frequency"]
-    assert frequency.default == 180
+    assert frequency.default == 180 == 540 / 3
     run_id, process = dont.stock.start()
     settles(lambda: heartbeats(api, run_id), 1)
     process.kill()
@@ -156,7 +158,9 @@ def test_who_is_killed_decides_whether_the_run_crashes(
 def test_silence_makes_a_killed_run_crashed_and_a_healthy_one_too(
     do, api, automation
 ):
-    """`for_each` counts each run alone. `expect` takes every event of the run,
+    """The trigger waits for the next sign of life of each run that started.
+
+    `for_each` counts each run alone. `expect` takes every event of the run,
     so a new state, such as `Completed`, is a sign of life too.
 
     A window that is shorter than the heartbeat marks healthy runs as well.
@@ -189,8 +193,8 @@ def test_an_outage_of_the_server_makes_a_healthy_run_crashed(
     do, tmp_path, monkeypatch
 ):
     """While the server is down, it hears no heartbeats, and when it is up
-    again, it counts this time as silence. So an outage that is longer than `within`
-    can make healthy runs `Crashed`.
+    again, it counts this time as silence. So an outage that is longer than
+    `within` can make healthy runs `Crashed`.
     """
     port, within = free_port(), timedelta(seconds=15)
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")

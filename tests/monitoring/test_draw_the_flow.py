@@ -30,6 +30,8 @@ def test_drawing_runs_what_stands_outside_of_tasks(dont, inbox):
     """A drawing from the code runs the flow's body, so what stands outside of
     tasks really happens while you draw.
 
+    `generate_mermaid_graph` calls your function.
+
     The loop over the inbox is neither. It is not in the drawing, and it deletes
     a file. Prefect warns of this before every drawing.
     """

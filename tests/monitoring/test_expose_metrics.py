@@ -93,7 +93,9 @@ def test_a_server_has_no_metrics_until_a_setting_says_so(monkeypatch):
 def test_the_metrics_are_part_of_the_api_and_behind_its_password(
     server_with_metrics,
 ):
-    """If the server has a password, its metrics are behind it as well, and a
+    """Put this file into the folder in which you start the server.
+
+    If the server has a password, its metrics are behind it as well, and a
     scrape without it gets 401.
     """
     assert scrape(DONT, server_with_metrics).status_code == 404

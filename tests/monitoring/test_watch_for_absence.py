@@ -70,6 +70,7 @@ def test_a_run_that_never_starts_is_late_and_not_failed(
 
     Until somebody starts it, the run keeps the type `SCHEDULED`. When it is 15
     seconds overdue, the server changes only the name of its state, to `Late`.
+    Nothing has failed, so an alert on failures has nothing to report.
     """
     automated(dont.create_automation())
     run_id = plan(dont, seconds_ago=13)
