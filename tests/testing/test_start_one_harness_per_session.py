@@ -143,7 +143,7 @@ def test_an_automatic_fixture_starts_a_server_for_plain_functions(tmp_path):
         test = tmp_path / folder / f"test_{folder}.py"
         test.write_text("def test_mean(): assert sum([9.5, 10.5]) / 2 == 10")
     copy(ROOM / "suite/conftest.py", tmp_path / "flows")
-    plan = run_pytest("--setup-plan", "-v", cwd=tmp_path)
+    plan = run_pytest("--setup-plan", cwd=tmp_path)
     assert plan.count("SETUP    S prefect_server") == 1
-    plain = run_pytest("--setup-plan", "-v", "functions", cwd=tmp_path)
-    assert "test_mean" in plain and "prefect_server" not in plain
+    flows, functions = re.findall("^ +f.*::test_mean.*", plan, re.MULTILINE)
+    assert "prefect_server" in flows and "prefect_server" not in functions
