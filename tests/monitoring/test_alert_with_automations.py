@@ -104,7 +104,7 @@ def test_an_automation_alerts_by_the_type_of_the_state(do, automation, report):
 
 
 def test_an_automation_alerts_after_the_last_attempt(do, automation, api):
-    """A flow with retries raises one alert, when its last attempt failed:
+    """A flow with retries raises one alert, when its last attempt has failed:
     before that its state is `AwaitingRetry`, of the type `SCHEDULED`.
     """
     state = do.load_night_orders.with_options(retries=1)(BAD, return_state=True)
