@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 @task(cache_policy=INPUTS + TASK_SOURCE)
 def count_orders(day: str) -> int:
-    print(f"Counting {day}", flush=True)
+    print(f"Counting {day}")
     time.sleep(0.6)
     return 3
 

@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 @task
 def count_orders(day: str) -> int:
-    print(f"Counting {day}", flush=True)
+    print(f"Counting {day}")
     time.sleep(0.6)
     return 3
 

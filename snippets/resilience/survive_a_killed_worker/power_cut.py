@@ -8,7 +8,7 @@ def run_and_kill(program: str, storage: str, at: str) -> None:
     """Run the report of a program in a new process, and `kill -9` it."""
     file = Path(program)
     process = subprocess.Popen(
-        [sys.executable, "-c", f"import {file.stem} as it; it.report()"],
+        [sys.executable, "-u", "-c", f"import {file.stem} as it; it.report()"],
         cwd=file.parent,
         env=os.environ | {"PREFECT_LOCAL_STORAGE_PATH": storage},
         stdout=subprocess.PIPE,
