@@ -16,6 +16,7 @@ NAME = "load-night-orders"
 @pytest.fixture
 def automation(do):
     automation = do.create_automation()
+    assert automation.name == "night-orders-pager"
     yield
     automation.delete()
 

@@ -31,6 +31,7 @@ TEN_SECONDS = timedelta(seconds=10)
 @pytest.fixture
 def automation(do):
     automation = do.create_automation(TEN_SECONDS)
+    assert automation.name == "crash-stock-zombies"  # which the page pauses
     assert automation.trigger.within == TEN_SECONDS
     yield
     automation.delete()

@@ -60,13 +60,13 @@ def test_the_server_has_the_table_the_text_and_the_progress(
     update, seen = do.update_progress_artifact, []
 
     def follow(artifact_id, progress):
-        update(artifact_id, progress)
         seen.append(artifacts(api, id={"any_": [str(artifact_id)]}))
+        update(artifact_id, progress)
 
     monkeypatch.setattr(do, "update_progress_artifact", follow)
     state = do.find_unpaid_orders(do.PAID, return_state=True)
 
-    assert [int(data) for [(_, _, data)] in seen] == [33, 66, 100]
+    assert [int(data) for [(_, _, data)] in seen] == [0, 33, 66]
     assert artifacts(api, **of(state)) == [
         ("orders-checked", "progress", 100),
         ("unpaid-orders", "table", json.dumps(UNPAID)),

@@ -87,7 +87,8 @@ def test_a_run_that_never_starts_is_late_and_not_failed(
 
 def test_an_automation_for_late_runs_alerts(do, api, plan, automated):
     """`Late` makes an event like any other state."""
-    automated(do.create_automation())
+    automated(automation := do.create_automation())
+    assert automation.name == "night-prices"
     other = flow(lambda: None, name="load-day-prices")
     api.create_flow_run(other, state=Failed(name="Late"))
     api.create_flow_run(do.load_night_prices, state=Failed())
@@ -139,6 +140,7 @@ def test_a_proactive_trigger_alerts_when_a_success_is_missing(
 
     automation = program.create_automation(within=ten)
     automated(automation)
+    assert automation.name == "no-night-prices"
     assert automation.trigger.within == ten
     in_a_row = automation.model_copy(deep=True)
     in_a_row.trigger.after = set()

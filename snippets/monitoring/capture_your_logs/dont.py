@@ -21,7 +21,7 @@ def stored_logs(state: State) -> list[str]:
     run_ids = [state.state_details.flow_run_id]
     this_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=run_ids))
     with get_client(sync_client=True) as client:
-        logs = client.read_logs(this_run, limit=200, offset=0)
+        logs = client.read_logs(this_run)
     return [log.message for log in logs]
 
 
