@@ -8,6 +8,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import (
     MissingFlowError,
     ObjectNotFound,
+    ScriptError,
     SignatureMismatchError,
 )
 from prefect.flow_engine import run_flow
@@ -64,9 +65,12 @@ def test_an_option_that_is_forgotten_is_taken_away(dont, folder, api, capfd):
     assert (after.work_queue_name, after.tags) == ("default", [])
     assert [s.schedule.cron for s in after.schedules] == ["0 6 * * *"]
     run = run_deployment(after.id, timeout=0)
-    run_flow(import_module("orders").load_orders, flow_run=run)
-    said = "Loading the orders of test, 500 at a time."
-    assert said in capfd.readouterr().out
+    load_orders = import_module("orders").load_orders
+    run_flow(load_orders, flow_run=run)
+    load_orders.fn()
+    assert capfd.readouterr().out.splitlines()[-2:] == [
+        f"Loading the orders of test, {batch} at a time." for batch in (500, 10)
+    ]
 
 
 def test_the_file_undoes_what_was_changed_by_hand(folder, api, do):
@@ -81,6 +85,7 @@ def test_the_file_undoes_what_was_changed_by_hand(folder, api, do):
     assert do.on_the_server() == "{'batch': 100, 'region': 'eu'}, limit 1"
     assert not deployed(api).paused
     assert deployed(api).work_pool_name == "declared-pool"
+    assert api.read_work_pool("declared-pool").type == "process"
     assert deployed(api).entrypoint == "orders.py:load_orders"
 
 
@@ -159,7 +164,9 @@ def test_a_key_of_the_wrong_type_stops_the_deployment(folder, api):
     ids=str,
 )
 def test_a_test_of_the_file_finds_the_mistakes(do, monkeypatch, mistake, error):
-    """A test in the same folder finds such mistakes before the server does."""
+    """A test in the same folder finds such mistakes before the server does, and
+    also code that cannot be imported.
+    """
     check = import_module("test_prefect_yaml")
     (deployment,) = check.DEPLOYMENTS
     if error is None:
@@ -169,3 +176,16 @@ def test_a_test_of_the_file_finds_the_mistakes(do, monkeypatch, mistake, error):
     else:
         with pytest.raises(error):
             check.test_the_deployment_can_run(deployment | mistake, monkeypatch)
+
+
+def test_a_test_of_the_file_finds_an_error_of_the_code(folder, monkeypatch):
+    """A test in the same folder finds such mistakes before the server does, and
+    also code that cannot be imported.
+    """
+    check = import_module("test_prefect_yaml")
+    monkeypatch.setattr(check, "FILE", folder / "prefect.yaml")
+    code = (folder / "orders.py").read_text()
+    (folder / "orders.py").write_text(f"import not_installed\n{code}")
+    with pytest.raises(ScriptError, match="not_installed"):
+        check.test_the_deployment_can_run(*check.DEPLOYMENTS, monkeypatch)
+    deploy_all()

@@ -180,38 +180,41 @@ def test_ci_does_not_deploy_when_a_test_or_the_lock_fails(laptop, tmp_path):
 
 def test_only_the_last_step_of_the_deployment_sees_the_key():
     """Only the last step of the job `deploy` gets it."""
-    test, deploy = JOBS["test"], JOBS["deploy"]
-    assert deploy["environment"] == "production"
-    assert deploy["steps"][:3] == test["steps"][:3]
-    assert test["steps"][3:] == [{"run": "pytest"}]
-    assert deploy["steps"][3:] == [
-        {
-            "run": "prefect --no-prompt deploy --all",
-            "env": {
-                "PREFECT_API_URL": "${{ vars.PREFECT_API_URL }}",
-                "PREFECT_API_KEY": "${{ secrets.PREFECT_API_KEY }}",
-            },
-        }
-    ]
-    assert FILE.read_text().count("secrets.") == 1
-    assert "environment" not in test
+    *setup, test = JOBS["test"]["steps"]
+    *again, deploy = JOBS["deploy"]["steps"]
+    assert setup == again
+    assert test == {"run": "pytest"}
+    assert deploy == {
+        "run": "prefect --no-prompt deploy --all",
+        "env": {
+            "PREFECT_API_URL": "${{ vars.PREFECT_API_URL }}",
+            "PREFECT_API_KEY": "${{ secrets.PREFECT_API_KEY }}",
+        },
+    }
 
 
 def test_each_push_to_main_is_deployed_and_nothing_else():
     """Let a workflow deploy each push to `main`, and nothing else."""
-    assert WORKFLOW[True] == {"push": {"branches": ["main"]}}
-    assert WORKFLOW["permissions"] == {}
-    assert WORKFLOW["concurrency"] == {
-        "group": "deploy",
-        "cancel-in-progress": False,
+    without_jobs = {k: v for k, v in WORKFLOW.items() if k != "jobs"}
+    assert without_jobs == {
+        "name": "Deploy",
+        True: {"push": {"branches": ["main"]}},
+        "permissions": {},
+        "concurrency": {"group": "deploy", "cancel-in-progress": False},
     }
-    for job in JOBS.values():
-        assert job["runs-on"] == "ubuntu-24.04"
-        assert job["timeout-minutes"] == 15
-        assert job["permissions"] == {"contents": "read"}
-        checkout, setup = (step["with"] for step in job["steps"][:2])
-        assert checkout == {"persist-credentials": False}
-        assert setup == {"python-version": "3.11"}
+    same = {
+        "runs-on": "ubuntu-24.04",
+        "timeout-minutes": 15,
+        "permissions": {"contents": "read"},
+    }
+    needs = {"needs": "test", "environment": "production"}
+    for name, more in (("test", {}), ("deploy", needs)):
+        job = dict(JOBS[name])
+        checkout, python, install, _ = job.pop("steps")
+        assert job == {"name": name.title()} | same | more
+        assert checkout["with"] == {"persist-credentials": False}
+        assert python["with"] == {"python-version": "3.11"}
+        assert install.keys() == {"run"}
 
 
 def lint(workflow):

@@ -59,6 +59,7 @@ def test_a_push_changes_what_runs_but_not_the_deployment(dont, api):
         assert api.read_deployment(deployment) == deployed
         assert commit not in deployed.model_dump_json()
         for run in last_two_runs(api, deployment):
+            assert run.state_name == "Completed"
             assert run.deployment_version == deployed.version
             settles(
                 lambda run=run: pull_messages(api, run),
@@ -95,6 +96,8 @@ def test_a_deployed_commit_runs_the_same_code_after_the_push(do, api):
         new = do.push("1300 USD")
         assert do.run(deployment) == "1200 EUR"
         deployed = api.read_deployment(deployment)
+        assert deployed.work_pool_name == "revenue-workers"
+        assert api.read_work_pool("revenue-workers").type == "process"
 
         assert do.deploy(url, new) == deployment
         assert do.run(deployment) == "1300 USD"
@@ -109,7 +112,6 @@ def test_a_deployed_commit_runs_the_same_code_after_the_push(do, api):
             "commit_sha": old,
         }
     }
-    assert deployed.work_pool_name == do.POOL.name
 
 
 def test_a_commit_must_be_named_by_its_full_hash(do):

@@ -117,9 +117,10 @@ def test_a_run_leads_to_the_code_of_its_commit(do, api):
         assert do.query_of(second) == QUERIES[1]
 
         deployment = deployed(api)
+        pool = api.read_work_pool(deployment.work_pool_name)
         command = ["deployment", "inspect", "revenue/versioned"]
         shown = invoke_and_assert(command).output
-    assert deployment.work_pool_name == do.POOL.name
+    assert (pool.name, pool.type) == ("versioned-pool", "process")
     assert deployment.version == first
     assert (deployment.version_id, deployment.version_info) == (None, None)
     assert "'version_info': None" in shown
@@ -150,7 +151,7 @@ def test_the_file_puts_the_commit_on_deployment_and_run(clone, do, api):
             }
         }
     ]
-    assert deployment.work_pool_name == do.POOL.name
+    assert deployment.work_pool_name == "versioned-pool"
     assert do.run(deployment.id) == (clone, QUERIES[0])
     assert [(r.id, r.deployment_version) for r in found] == [(run.id, clone)]
     assert "deployment_version" not in FlowRunFilter.model_fields

@@ -1,14 +1,13 @@
 import subprocess
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import WorkPoolFilter
-from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flow_engine import load_flow_and_flow_run, run_flow
 
 POOL = WorkPoolCreate(name="revenue-workers", type="process")
@@ -28,16 +27,17 @@ def shared_repository() -> Iterator[str]:
         TemporaryDirectory() as folder,
         chdir(folder),
     ):
-        client.create_work_pool(POOL, overwrite=True)
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(POOL)
         git("init")
         git("init", "--bare", "--initial-branch=main", "shared.git")
         try:
             yield f"file://{folder}/shared.git"
         finally:
-            ours = WorkPoolFilter(name={"any_": [POOL.name]})
-            for made in client.read_deployments(work_pool_filter=ours):
-                client.delete_deployment(made.id)
             client.delete_work_pool(POOL.name)
+            with suppress(ObjectNotFound):
+                made = client.read_deployment_by_name("revenue/nightly")
+                client.delete_deployment(made.id)
 
 
 def push(amount: str) -> str:
@@ -50,7 +50,8 @@ def push(amount: str) -> str:
 
 def run(deployment: UUID) -> str:
     """Do what a worker does: in an empty folder, get the code and run it."""
-    flow_run = run_deployment(deployment, timeout=0)
+    with get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run_from_deployment(deployment)
     with TemporaryDirectory() as folder, chdir(folder):
         flow_run, revenue = load_flow_and_flow_run(flow_run.id)
         return run_flow(revenue, flow_run=flow_run)

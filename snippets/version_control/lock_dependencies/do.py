@@ -29,13 +29,14 @@ def first_import(built: str) -> str:
         python = f"{folder}/new/bin/python"
         uv("venv", f"{folder}/new")
         uv("pip", "install", "--python", python, "-r", "-", stdin=built)
-        run = [python, "-c", "import prefect.testing.utilities"]
+        begin = "import prefect.testing.utilities; print('works')"
+        run = [python, "-c", begin]
         ran = subprocess.run(run, capture_output=True, text=True)
-    return ran.stderr.splitlines()[-1] if ran.returncode else "works"
+    return (ran.stdout or ran.stderr).splitlines()[-1]
 
 
 if __name__ == "__main__":
-    for day, built in zip(DAYS, builds(), strict=True):
+    for day, built in zip(DAYS, builds()):
         fastapi = re.findall("fastapi==[0-9.]+", built)[0]
         print(f"Built on {day}: prefect==3.8.8, {fastapi}")
     print("First import:", first_import(built))

@@ -21,8 +21,8 @@ def install(version: str, folder: str) -> str:
     uv = [sys.executable, "-m", "uv", "--quiet"]
     pip = [*uv, "pip", "install", "--python", environment, *OF_ITS_TIME]
     if not environment.exists():
-        subprocess.run([*uv, "venv", environment], check=True)
-        subprocess.run([*pip, f"prefect=={version}"], check=True)
+        subprocess.check_call([*uv, "venv", environment])
+        subprocess.check_call([*pip, f"prefect=={version}"])
     return f"{environment}/bin/python"
 
 

@@ -7,9 +7,8 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 def slowest(api: SyncPrefectClient) -> list[TaskRun]:
     if hasattr(TaskRunSort, "DURATION_DESC"):  # new in Prefect 3.9
-        return api.read_task_runs(sort=TaskRunSort.DURATION_DESC, limit=5)
-    runs = api.read_task_runs(sort=TaskRunSort.END_TIME_DESC, limit=200)
-    return sorted(runs, key=lambda run: run.total_run_time)[-5:]
+        return api.read_task_runs(sort=TaskRunSort.DURATION_DESC)
+    return sorted(api.read_task_runs(), key=lambda run: -run.total_run_time)
 
 
 @flow

@@ -1,15 +1,14 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import WorkPoolFilter
-from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flow_engine import load_flow_and_flow_run, run_flow
 
 POOL = WorkPoolCreate(name="versioned-pool", type="process")
@@ -38,7 +37,8 @@ def shared_repository() -> Iterator[str]:
         TemporaryDirectory() as folder,
         chdir(folder),
     ):
-        client.create_work_pool(POOL, overwrite=True)
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(POOL)
         url = f"file://{folder}/shared.git"
         git("init")
         git("init", "--bare", "--initial-branch=main", "shared.git")
@@ -47,10 +47,10 @@ def shared_repository() -> Iterator[str]:
         try:
             yield url
         finally:
-            ours = WorkPoolFilter(name={"any_": [POOL.name]})
-            for made in client.read_deployments(work_pool_filter=ours):
-                client.delete_deployment(made.id)
             client.delete_work_pool(POOL.name)
+            with suppress(ObjectNotFound):
+                made = client.read_deployment_by_name("revenue/versioned")
+                client.delete_deployment(made.id)
 
 
 def push(query: str) -> str:
@@ -63,7 +63,8 @@ def push(query: str) -> str:
 
 def run(deployment: UUID) -> tuple[str, str]:
     """Do what a worker does: in an empty folder, get the code and run it."""
-    flow_run = run_deployment(deployment, timeout=0)
+    with get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run_from_deployment(deployment)
     with TemporaryDirectory() as folder, chdir(folder):
         flow_run, revenue = load_flow_and_flow_run(flow_run.id)
         return flow_run.deployment_version, run_flow(revenue, flow_run)
