@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from tests.book import ROOT
 from tests.programs import tool
 
-# What a client sends when its caller names no limit.
+# What a client of Prefect 3.8.8 sends when its caller names no limit.
 ASK_FOR_RUNS = """
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -120,10 +120,11 @@ def test_a_release_of_another_project_breaks_a_pinned_version(
     `import prefect` still works, but `prefect.testing.utilities`, which has
     the test harness, does not.
 
-    With fastapi 0.151 its server answers 422 to a `null`, which the client
-    sends for "no limit".
+    With fastapi 0.151 the server of Prefect 3.8.8 answers 422 if a client asks
+    for a list with the limit `null`.
 
-    With sqlalchemy 2.1 its scheduler cannot store the runs of a schedule.
+    With sqlalchemy 2.1 the scheduler of that server cannot store the runs of a
+    schedule.
     """
     assert first_build(package, program) == said
 

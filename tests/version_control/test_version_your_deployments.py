@@ -186,5 +186,6 @@ def test_the_option_is_ignored_for_more_than_one_deployment(clone, api):
     edit(deployment, deployment + other)
 
     said = deploy_all("--version=2.0")
+    api.delete_deployment(api.read_deployment_by_name("revenue/other").id)
     assert "These options will be ignored." in said
     assert deployed(api).version == clone
