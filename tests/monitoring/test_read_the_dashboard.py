@@ -67,10 +67,12 @@ def test_a_name_and_tags_lead_to_the_run(do, api):
     assert do.search(states, tags={"all_": ["night"]}) == 2
 
 
-def test_the_page_of_a_run_has_its_graph_and_its_log(do, api):
+def test_the_page_of_a_run_has_its_graph_and_its_log(do, api, scripts):
     """The run's page has its graph in time and, below it, one tab for each kind
     of record:
     """
+    tabs = "Logs", "Task Runs", "Artifacts", "Parameters", "Job Variables"
+    assert any(all(f"`{tab}`" in text for tab in tabs) for text in scripts)
     berlin, lisbon = load(do)
 
     def graph():
