@@ -59,6 +59,11 @@ def test_the_alert_hears_each_slow_run_and_no_other(do, api):
     has ten minutes for each attempt.
     """
     assert timedelta(minutes=10) == do.SLOW.within
+    assert do.SLOW.expect == {"prefect.flow-run.*"}
+    assert do.SLOW.match_related.model_dump() == {
+        "prefect.resource.role": "flow",
+        "prefect.resource.name": "load-warehouse",
+    }
     quick = do.SLOW.model_copy(update={"within": timedelta(seconds=10)})
     do.SLOW = quick
     deployment, alert = do.deploy()
