@@ -113,6 +113,7 @@ def test_a_model_refuses_what_is_out_of_range_and_what_it_does_not_know(
         return "Completed", f"Loaded {days} days from 2026-03-01 on\n"
 
     assert reload() == loaded(1)
+    assert reload(days=1) == loaded(1)
     assert reload(days="2") == loaded(2)
     assert reload(days=31) == loaded(31)
     for wrong in ({"days": 0}, {"days": 32}, {"dyas": 2}):

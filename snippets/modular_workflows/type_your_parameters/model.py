@@ -24,5 +24,6 @@ if __name__ == "__main__":
         {"first_day": "2026-03-01", "days": 200},
         {"first_day": "2026-03-01", "dyas": 2},
     ):
+        print(form)
         state = reload_prices(**{"period": form}, return_state=True)
         print(f"{state.name}: {state.message}")
