@@ -22,7 +22,8 @@ CLOSING = r"\]\([^)\s]*\) | \]\[[^\]]*\] | \*\* | `"
 TOKEN = re.compile(
     rf"""
     (?P<silent> ^[ ]*```.*?^[ ]*```$ | <!--.*?--> | \{{[ ]?[#.][^}}]*\}}
-        | ^---$.*?^---$ | {CLOSING} | \[ )
+        | ^---$.*?^---$ | ^--8<--.*?$ | {CLOSING}
+        | \[(?=[^\[\]]*\][\[(]) )
     | (?P<gap> \s*\n\s*\n\s* | \n(?=[ ]*(?:-|\d+\.|\|)[ ]) )
     | (?P<space> \s+ )
     | .
@@ -126,17 +127,17 @@ def unproven(rule: Rule) -> Iterator[str]:
                 rest = reduced(item)[0].strip()
                 for passage in proven:
                     rest = rest.replace(passage, "\n")
-                linked = [
-                    sentence
-                    for sentence in _split(item)
+                linked = "\n".join(
+                    reduced(sentence)[0]
+                    for sentence in _split(" ".join(item.split()))
                     if "](https://" in sentence
-                ]
+                )
                 for sentence in _split(rest):
-                    if not any(sentence in reduced(s)[0] for s in linked):
+                    if sentence not in linked:
                         yield sentence
 
 
 def _split(text: str) -> list[str]:
-    """Split a text into its sentences."""
-    parts = re.split(r"(?<=[.!?])(?:\*\*|[`)])*\s+|\n\s*", text)
+    """Split a text into its sentences and the rows of its tables."""
+    parts = re.split(r"(?<=[.!?])(?:\*\*|[`)])*\s+(?!\|)|\n\s*", text)
     return [part.strip() for part in parts if re.search(r"\w", part)]
