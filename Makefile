@@ -6,6 +6,7 @@ READ := .venv-read/bin
 NEWEST := .venv-newest/bin
 PYTEST := $(BIN)/pytest -n 4
 CHAPTERS := $(filter-out tests/site/,$(wildcard tests/*/))
+OTHERS := README.md tests/site $(filter-out tests/test_examples.py,$(wildcard tests/test_*.py))
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench lint lock
@@ -25,8 +26,9 @@ server: .venv/installed    ## start a Prefect server for `make rule`, and print 
 test: .venv/installed      ## prove every line of it
 	$(PYTEST)
 
-record: .venv/installed    ## rewrite outputs, lists and proofs from what the programs and pages say now
-	$(PYTEST) --record
+record: .venv/installed    ## rewrite outputs, tables, lists and proofs from what the programs and pages say now
+	$(PYTEST) --record tests/test_examples.py $(CHAPTERS)
+	$(PYTEST) --record $(OTHERS)
 
 mutate: .venv/installed    ## make each right side wrong, one change at a time, and ask whether a test notices; NAME=... for one rule
 	$(BIN)/python -m tests.mutate $(NAME)

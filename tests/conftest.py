@@ -163,9 +163,14 @@ def pytest_runtest_makereport() -> Iterator[None]:
 def pytest_collection_modifyitems(
     items: list[pytest.Item], config: pytest.Config
 ) -> None:
-    """With `--record`, write first what the checks read."""
+    """With `--record`, write first what the checks read, and tables before."""
+
+    def last(item: pytest.Item) -> tuple[bool, bool]:
+        fixtures = getattr(item, "fixturenames", ())  # README's blocks: none
+        return "table" not in fixtures, "record" not in fixtures
+
     if config.option.record:
-        items.sort(key=lambda item: "record" not in item.fixturenames)
+        items.sort(key=last)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
