@@ -3,6 +3,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).parent
+KEY = "not-a-real-key"
 GIT = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@example.org"]
 
 
@@ -23,8 +24,8 @@ if __name__ == "__main__":
             git("-C", repository, "commit", "--no-gpg-sign", "-qm", message)
 
         text = flow_file.read_text()
-        print("The key is in flow.py:", "not-a-real-key" in text)
+        print("The key is in flow.py:", KEY in text)
         print("The key is in the history:")
         for line in git("-C", repository, "log", "-p").splitlines():
-            if "not-a-real-key" in line:
+            if KEY in line:
                 print(line)
