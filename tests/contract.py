@@ -382,7 +382,8 @@ def left_problems(
     """
     room = [f.read_text("utf-8") for f in program.parent.glob("*.*")]
     for kind, name, _ in found:
-        if any(name in text for text in room):
+        alone = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+        if any(map(alone.search, room)):
             yield (
                 f"{program.relative_to(root)}: leaves the {kind} {name!r} on"
                 " the server. A reader who runs it has it there from then on:"

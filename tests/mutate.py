@@ -105,7 +105,8 @@ def _taken_back(file: Path, text: str) -> Iterator[tuple[int, str, str]]:
     old, new = dont.read_text("utf-8").splitlines(), text.splitlines()
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
-        if kind != "equal":
+        more = all(re.match("(from|import) |$", line) for line in old[a:b])
+        if kind != "equal" and not (kind == "delete" and more):
             lines = [*new[:c], *old[a:b], *new[d:]]
             said = " / ".join(line.strip() for line in new[c:d]) or "nothing"
             yield c + 1, f"as in don't: {said}", "\n".join(lines) + "\n"

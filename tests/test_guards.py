@@ -214,6 +214,17 @@ def test_a_program_that_prints_something_else_each_time_is_found(tmp_path):
     assert "do.py: prints something else in each run" in found
 
 
+def test_what_a_program_leaves_on_the_server_is_found(tmp_path):
+    program = tmp_path / "do.py"
+    program.write_text('load.deploy("night-load")')
+    found = [
+        ("deployment", name, "an address")
+        for name in ("night-load", "night", "of-another-rule")
+    ]
+    (problem,) = contract.left_problems(program, found, tmp_path)
+    assert "do.py: leaves the deployment 'night-load'" in problem
+
+
 def test_a_deprecated_call_of_prefect_is_found(tmp_path):
     program = tmp_path / "do.py"
     program.write_text(
