@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
@@ -21,6 +22,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import LogSort, TaskRunSort
+from prefect.events.worker import EventsWorker
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    temporary_settings,
+)
 
 from tests.backend import patient
 
@@ -37,6 +44,28 @@ KEPT = {
     "block": "block_documents",
     "work pool": "work_pools",
 }
+
+
+@contextmanager
+def client_of(
+    url: str | None, password: str | None = None
+) -> Iterator[SyncPrefectClient]:
+    """Let Prefect in this process use another server, and yield a client of it.
+
+    What sends events stays with the server that it first sent to, whatever the
+    settings say later. So it begins anew here, and again for the next test.
+
+    Args:
+        url: The address of its API.
+        password: What its `PREFECT_SERVER_API_AUTH_STRING` says.
+    """
+    settings = {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}
+    EventsWorker.drain_all()
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        try:
+            yield client
+        finally:
+            EventsWorker.drain_all()
 
 
 def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:

@@ -1,6 +1,5 @@
 import os
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from shutil import copy
@@ -11,9 +10,7 @@ import httpx
 import pytest
 import yaml
 from prefect import flow
-from prefect.client.orchestration import get_client
 from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     get_current_settings,
     temporary_settings,
@@ -24,7 +21,7 @@ from prometheus_client import generate_latest
 
 from tests.backend import patient, prefect_server
 from tests.book import ROOT
-from tests.observe import settles
+from tests.observe import client_of, settles
 
 # dont.yaml, do.yaml, prefect.toml and runs_exporter.py
 ROOM = ROOT / "snippets/monitoring/expose_metrics"
@@ -48,17 +45,6 @@ def server_with_metrics(tmp_path_factory):
     copy(ROOM / "prefect.toml", home)
     with prefect_server(home, **password) as url:
         yield url
-
-
-@contextmanager
-def client_of(server):
-    """A client of that server, which has a password."""
-    settings = {
-        PREFECT_API_URL: server,
-        PREFECT_API_AUTH_STRING: "admin:example",
-    }
-    with temporary_settings(settings), get_client(sync_client=True) as client:
-        yield client
 
 
 def scrape(job, server=None, password="example"):
@@ -119,7 +105,7 @@ def test_the_metrics_describe_the_server_and_not_the_runs(server_with_metrics):
     The metrics of a server say how much memory and how many files it uses, but
     they are off by default.
     """
-    with client_of(server_with_metrics) as api:
+    with client_of(server_with_metrics, "admin:example") as api:
         api.create_flow_run(load_orders, state=Failed())
 
     metrics = scrape(DO, server_with_metrics).text
@@ -146,7 +132,7 @@ def test_the_exporter_counts_the_runs_that_were_due(server_with_metrics):
         "PREFECT_API_AUTH_STRING": "admin:example",
     }
     now = datetime.now(UTC)
-    with client_of(server_with_metrics) as api:
+    with client_of(server_with_metrics, "admin:example") as api:
         for minutes in -61, -59, 5:
             due = now + timedelta(minutes=minutes)
             api.create_flow_run(

@@ -8,7 +8,7 @@ from threading import Barrier
 import httpx
 import pytest
 from prefect import flow, task
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitUpdate,
     WorkPoolCreate,
@@ -18,12 +18,11 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Pending
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tests.backend import free_port, patient, prefect_server
-from tests.observe import log_messages, settles, task_runs
+from tests.observe import client_of, log_messages, settles, task_runs
 from tests.programs import python
 
 
@@ -186,10 +185,7 @@ def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
             "prefect.server.concurrency.lease_storage.filesystem"
         )
     }
-    with (
-        temporary_settings({PREFECT_API_URL: url}),
-        get_client(sync_client=True) as api,
-    ):
+    with client_of(url) as api:
 
         def lease() -> str:
             """Hold a slot as a block of `concurrency` does."""

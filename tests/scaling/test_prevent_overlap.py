@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Pending
 from prefect.workers.process import ProcessWorker
 
 from tests.backend import prefect_server
-from tests.observe import settles
+from tests.observe import client_of, settles
 from tests.programs import python
 
 ROOM = Path("snippets/scaling/prevent_overlap").resolve()
@@ -227,8 +225,7 @@ def test_a_run_that_starts_slowly_loses_its_slot(tmp_path):
     }
     with (
         prefect_server(tmp_path, **files) as url,
-        temporary_settings({PREFECT_API_URL: url}),
-        get_client(sync_client=True) as api,
+        client_of(url) as api,
     ):
         leases = tmp_path / "concurrency_leases"
         for grace in 1800, None:

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 from prefect import flow, task
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import LogCreate
 from prefect.client.schemas.objects import State
 from prefect.settings import (
-    PREFECT_API_URL,
     get_current_settings,
-    temporary_settings,
 )
 from prefect.settings.models.server.services import (
     ServerServicesDBVacuumSettings,
@@ -22,7 +19,7 @@ from prefect.states import Completed, Late, Paused, Running
 from prefect.types._datetime import now
 
 from tests.backend import patient, prefect_server
-from tests.observe import settles
+from tests.observe import client_of, settles
 
 ROOM = Path("snippets/scaling/trim_the_database")
 OFTEN = {
@@ -74,8 +71,7 @@ def stored_after(home: Path, settings: str, names: set[str]) -> None:
     shutil.copy(ROOM / settings, home / "prefect.toml")
     with (
         prefect_server(home, **OFTEN) as url,
-        temporary_settings({PREFECT_API_URL: url}),
-        get_client(sync_client=True) as api,
+        client_of(url) as api,
         closing(
             sqlite3.connect(home / "prefect.db", timeout=patient(60))
         ) as database,

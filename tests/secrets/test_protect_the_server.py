@@ -10,20 +10,16 @@ import pytest
 from cryptography.fernet import Fernet
 from prefect import flow, get_run_logger
 from prefect.blocks.system import Secret
-from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
     Settings,
-    temporary_settings,
 )
 from prefect.variables import Variable
 
 from tests.backend import begin_migrated, free_port, serve
 from tests.book import ROOT
-from tests.observe import log_messages, settles
+from tests.observe import client_of, log_messages, settles
 from tests.programs import python, tool
 
 ROOM = ROOT / "snippets/secrets/protect_the_server"
@@ -57,13 +53,6 @@ def started(script, home):
         ),
     ):
         yield url
-
-
-def client_of(url, password=None):
-    """Let Prefect's client use this server."""
-    return temporary_settings(
-        {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}
-    )
 
 
 @pytest.fixture(scope="module")
@@ -315,8 +304,7 @@ def test_the_client_sends_the_password_with_each_request(closed_server, home):
         sent.append((kind, b64decode(encoded).decode()))
 
     with (
-        client_of(closed_server, password_in(home)),
-        get_client(sync_client=True) as client,
+        client_of(closed_server, password_in(home)) as client,
     ):
         client._client.event_hooks["request"] = [note]
         client.read_flows()
