@@ -10,7 +10,6 @@ from prefect import flow
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.flow_engine import run_flow
 from prefect.schedules import Cron
-from prefect.server.schemas.schedules import CronSchedule
 from prefect.states import Scheduled
 
 from tests.observe import settles
@@ -41,6 +40,8 @@ def in_new_york(runs) -> list[str]:
 
 def planned(cron: str, zone: str, day: date) -> list[datetime]:
     """The runs of that day in that zone."""
+    from prefect.server.schemas.schedules import CronSchedule
+
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     a_day = timedelta(days=1)
     runs = asyncio.run(

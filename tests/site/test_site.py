@@ -209,9 +209,9 @@ def test_the_rules_are_published_as_data_and_as_markdown(site):
 
 
 def test_a_script_finds_the_rule_of_a_message(address):
-    message = "09:14 | Retries are exhausted - no more"
+    message = "09:14 | Still processing items: 12 left"
     run = tool(sys.executable, "snippets/find_rule.py", address, message)
-    assert run.stdout == f"{address}resilience/back-off-with-jitter/\n"
+    assert run.stdout == f"{address}modular-workflows/right-size-tasks/\n"
 
 
 def test_an_old_address_leads_to_the_new_one(tmp_path, browser):
