@@ -295,8 +295,12 @@ def copied(root: Path, to: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("docs", "snippets", "tests", "overrides"):
         shutil.copytree(root / name, to / name, ignore=ignore)
-    for name in ("mkdocs.yml", "pyproject.toml"):
-        shutil.copy(root / name, to)
+    for file in [
+        root / "mkdocs.yml",
+        *root.glob("*.toml"),
+        *root.glob("*.txt"),
+    ]:
+        shutil.copy(file, to)
     return to
 
 

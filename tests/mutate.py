@@ -240,7 +240,9 @@ class Room:
             observe.clear(self.url)
         if run.returncode not in (0, 1):
             print(run.stdout, run.stderr, file=sys.stderr)
-            raise SystemExit(f"{rule.slug}: pytest ended with {run.returncode}")
+            raise RuntimeError(
+                f"{rule.slug}: pytest ended with {run.returncode}"
+            )
         return run.returncode == 0
 
     def end_processes(self) -> None:
@@ -266,13 +268,16 @@ def alike() -> dict[str, str]:
     return {f"{row['file']}: {row['change']}": row["reason"] for row in rows}
 
 
-def prove(rule: Rule, rooms: queue.Queue[Room]) -> list[Mutant]:
-    """Make a rule's changes in the rooms that are free.
+def prove(rule: Rule, rooms: queue.Queue[Room]) -> bool:
+    """Make a rule's changes in a room that is free.
 
     Returns:
-        The changes that nothing noticed.
+        Whether each of them was noticed.
+
+    Raises:
+        RuntimeError: If the rule's tests fail without a change.
     """
-    listed = alike()
+    listed, of = alike(), syntax.fingerprint(rule)
     wrong = [
         mutant
         for mutant in mutants_of(rule)
@@ -282,11 +287,11 @@ def prove(rule: Rule, rooms: queue.Queue[Room]) -> list[Mutant]:
     try:
         begin = time.monotonic()
         if not room.passes(rule, 600):
-            raise SystemExit(f"{rule.slug}: its own tests fail.")
+            raise RuntimeError(f"{rule.slug}: its own tests fail.")
         seconds = 3 * (time.monotonic() - begin) + 30
         unseen = [m for m in wrong if not room.notices(m, rule, seconds)]
         if not room.passes(rule, 600):
-            raise SystemExit(f"{rule.slug}: a change left something behind.")
+            raise RuntimeError(f"{rule.slug}: a change left something behind.")
     finally:
         rooms.put(room)
     for mutant in unseen:
@@ -294,21 +299,16 @@ def prove(rule: Rule, rooms: queue.Queue[Room]) -> list[Mutant]:
     print(
         f"{rule.slug}: {len(wrong) - len(unseen)} of {len(wrong)}", flush=True
     )
-    keep(rule, len(wrong), len(wrong) - len(unseen))
-    return unseen
+    keep(rule.slug, len(wrong), len(wrong) - len(unseen), of)
+    return not unseen
 
 
-def keep(rule: Rule, changes: int, noticed: int) -> None:
+def keep(slug: str, changes: int, noticed: int, of: str) -> None:
     """Write a result into the file, where others may write at this moment."""
     with RESULTS.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        results = json.load(file) | {
-            rule.slug: {
-                "changes": changes,
-                "noticed": noticed,
-                "of": syntax.fingerprint(rule),
-            }
-        }
+        results = json.load(file)
+        results[slug] = {"changes": changes, "noticed": noticed, "of": of}
         file.seek(0)
         file.truncate()
         json.dump(results, file, indent=1, sort_keys=True)
@@ -327,8 +327,11 @@ def main(names: list[str]) -> bool:
             )
             rooms.put(Room(folder / "book", url))
         with ThreadPoolExecutor(JOBS) as pool:
-            unseen = [*pool.map(lambda rule: prove(rule, rooms), rules)]
-    return not any(unseen)
+            ends = [pool.submit(prove, rule, rooms) for rule in rules]
+    for end in ends:
+        if end.exception():
+            print(end.exception())
+    return all(not end.exception() and end.result() for end in ends)
 
 
 if __name__ == "__main__":

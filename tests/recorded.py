@@ -147,8 +147,9 @@ def _older(rule: Rule) -> Iterator[str]:
 
 
 def _changed(rule: Rule) -> Iterator[str]:
-    """What `make mutate` found of a rule."""
-    if result := mutants(rule.book).get(rule.slug):
+    """What `make mutate` found of a rule as it is now."""
+    result = mutants(rule.book).get(rule.slug)
+    if result and result["of"] == syntax.fingerprint(rule):
         yield (
             "The right side was changed in"
             f" {result['changes']} small ways, one at a time, to see whether a"
