@@ -290,15 +290,15 @@ class Book:
         return [rules.get(path, Page(self, path)) for path in paths]
 
 
-def copied(root: Path, to: Path) -> Path:
+def copied(to: Path) -> Path:
     """Copy what the book consists of, and return the copy."""
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("docs", "snippets", "tests", "overrides"):
-        shutil.copytree(root / name, to / name, ignore=ignore)
+        shutil.copytree(ROOT / name, to / name, ignore=ignore)
     for file in [
-        root / "mkdocs.yml",
-        *root.glob("*.toml"),
-        *root.glob("*.txt"),
+        ROOT / "mkdocs.yml",
+        *ROOT.glob("*.toml"),
+        *ROOT.glob("*.txt"),
     ]:
         shutil.copy(file, to)
     return to

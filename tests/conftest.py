@@ -236,7 +236,7 @@ def isolated_storage(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository to spoil."""
-    return copied(ROOT, tmp_path)
+    return copied(tmp_path)
 
 
 @pytest.fixture
@@ -280,8 +280,8 @@ def table(
 
 def room_of(request: pytest.FixtureRequest) -> Path:
     """The programs of the rule that the requesting test file proves."""
-    chapter, test = request.path.parent.name, request.path.stem
-    return ROOT / "snippets" / chapter / test.removeprefix("test_")
+    (room,) = (r.room for r in BOOK.rules if r.test == request.path)
+    return room
 
 
 def load_program(request: pytest.FixtureRequest, name: str) -> ModuleType:

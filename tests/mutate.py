@@ -146,7 +146,8 @@ def _python(text: str) -> Iterator[tuple[int, str, str]]:
         return (source[:start] + new.encode() + source[end:]).decode()
 
     tree = ast.parse(text)
-    matters = set(_strings_that_matter(tree))
+    foreign = _foreign_names(tree)
+    matters = set(_strings_that_matter(tree, foreign))
     for node in ast.walk(tree):
         said = ast.unparse(node) if isinstance(node, ast.expr) else ""
         match node:
@@ -165,7 +166,7 @@ def _python(text: str) -> Iterator[tuple[int, str, str]]:
             case ast.Constant(value=str() as value) if node in matters:
                 new = repr(f"{value}x")
                 yield node.lineno, f"{said} is {new}", put(node, new)
-            case ast.Call() if _may_be_prefects(node, tree):
+            case ast.Call() if _may_be_prefects(node, foreign):
                 for keyword in filter(lambda k: k.arg, node.keywords):
                     start, end = span(keyword)
                     rest = source[end:].lstrip()
@@ -182,13 +183,15 @@ def _python(text: str) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, f"typed in: {said}", put(node, "'typed in'")
 
 
-def _strings_that_matter(tree: ast.Module) -> Iterator[ast.Constant]:
+def _strings_that_matter(
+    tree: ast.Module, foreign: set[str]
+) -> Iterator[ast.Constant]:
     """The strings that are compared, or that are in arguments to Prefect."""
     for node in ast.walk(tree):
         inside: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             inside = [node.left, *node.comparators]
-        elif isinstance(node, ast.Call) and _may_be_prefects(node, tree):
+        elif isinstance(node, ast.Call) and _may_be_prefects(node, foreign):
             inside = [keyword.value for keyword in node.keywords]
         for part in inside:
             for inner in ast.walk(part):
@@ -196,8 +199,21 @@ def _strings_that_matter(tree: ast.Module) -> Iterator[ast.Constant]:
                     yield inner
 
 
-def _may_be_prefects(call: ast.Call, tree: ast.Module) -> bool:
-    """Whether a call goes to Prefect: not to Python's or another's names."""
+def _foreign_names(tree: ast.Module) -> set[str]:
+    """The names in a program that are Python's, or another package's."""
+    return set(dir(builtins)) | {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if not (getattr(node, "module", None) or alias.name).startswith(
+            "prefect"
+        )
+    }
+
+
+def _may_be_prefects(call: ast.Call, foreign: set[str]) -> bool:
+    """Whether a call goes to Prefect, and not to one of the foreign names."""
     root: ast.expr = call
     while not isinstance(root, ast.Name):
         match root:
@@ -207,13 +223,6 @@ def _may_be_prefects(call: ast.Call, tree: ast.Module) -> bool:
                 root = inner
             case _:
                 return True
-    foreign = set(dir(builtins))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            module = getattr(node, "module", None)
-            for alias in node.names:
-                if not (module or alias.name).startswith("prefect"):
-                    foreign.add((alias.asname or alias.name).partition(".")[0])
     return root.id not in foreign
 
 
@@ -222,7 +231,7 @@ class Room:
 
     def __init__(self, folder: Path, url: str):
         self.folder, self.url = folder, url
-        copied(ROOT, folder)
+        copied(folder)
 
     def passes(self, rule: Rule, seconds: float) -> bool:
         """Whether the rule's tests and programs pass here, in this time."""

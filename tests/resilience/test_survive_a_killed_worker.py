@@ -13,13 +13,12 @@ from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.deployments import run_deployment
-from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.transactions import transaction
 from prefect.workers.process import ProcessWorker
 
 from tests.backend import patient
-from tests.observe import settles, task_runs
+from tests.observe import client_of, settles, task_runs
 
 FIRST, SECOND, THIRD = (f"Counting 2026-03-0{day}" for day in (1, 2, 3))
 POOL = "survive-a-killed-worker"
@@ -190,12 +189,9 @@ class Line:
 
 @pytest.fixture
 def line():
-    # What sends the events would go on to use the connection that it has.
-    EventsWorker.drain_all()
     line = Line()
-    with temporary_settings({PREFECT_API_URL: line.url}):
+    with client_of(line.url):
         yield line
-        EventsWorker.drain_all()
 
 
 def test_a_run_goes_on_while_its_server_is_away_for_a_second(api, line):
