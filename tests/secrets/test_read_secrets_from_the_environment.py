@@ -14,6 +14,9 @@ from tests.programs import run_program
 def test_a_removed_key_stays_in_the_history(dont, tmp_path):
     """The file no longer contains the key, but the history shows it twice: in
     the commit that removed it and in the commit that added it.
+
+    A key in the code stays in the repository's history, and a variable that is
+    read late is found missing only after the work.
     """
     program = Path(dont.__file__).with_name("history.py")
     run = run_program(program, tmp_path)
