@@ -42,7 +42,7 @@ def report():
 
 @pytest.fixture
 def kill_and_rerun(capfd, tmp_path):
-    """Give the id of the run that power_cut.py killed, and what is left."""
+    """Give the killed run, the state of the next and what that one did."""
 
     def runs(program):
         program.power_cut.run_and_kill(
@@ -56,8 +56,9 @@ def kill_and_rerun(capfd, tmp_path):
             "Killed, exit code -9",
         ]
         (run_id,) = re.findall(r"View at \S+/flow-run/(\S+)", killed.err)
-        assert program.report() == 9
-        return run_id, capfd.readouterr().out.splitlines()
+        after = program.report(return_state=True)
+        assert after.result() == 9
+        return run_id, after, capfd.readouterr().out.splitlines()
 
     return runs
 
@@ -65,20 +66,24 @@ def kill_and_rerun(capfd, tmp_path):
 def test_without_stored_results_the_second_run_does_everything_again(
     dont, kill_and_rerun, api
 ):
-    """The server has a state of each of the two days that were done, but not
-    the result.
+    """Of a task run that ended, the server has the state but not the result.
 
     If you started the flow by hand, nobody does. The run stays `Running`.
     """
-    killed, done = kill_and_rerun(dont)
+    killed, after, done = kill_and_rerun(dont)
 
     assert done == [FIRST, SECOND, THIRD]
     assert api.read_flow_run(killed).state_name == "Running"
-    runs = api.read_task_runs(
-        flow_run_filter=FlowRunFilter(id={"any_": [killed]})
-    )
-    states = [run.state for run in runs if run.state_name == "Completed"]
-    assert [state.data for state in states] == [None, None]
+
+    def ended():
+        runs = api.read_task_runs(
+            flow_run_filter=FlowRunFilter(
+                id={"any_": [after.state_details.flow_run_id]}
+            )
+        )
+        return [(run.state_name, run.state.data) for run in runs]
+
+    settles(ended, [("Completed", None)] * 3)
 
 
 def test_with_stored_results_the_second_run_does_only_what_was_left(
@@ -90,7 +95,7 @@ def test_with_stored_results_the_second_run_does_only_what_was_left(
     The step that was under way is done a second time, so make it idempotent.
     """
     assert do.count_orders.cache_policy == INPUTS + TASK_SOURCE
-    _, done = kill_and_rerun(do)
+    *_, done = kill_and_rerun(do)
 
     assert done == [THIRD]
 

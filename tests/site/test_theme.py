@@ -179,6 +179,17 @@ def test_a_key_as_the_first_act_turns_the_page(visit):
     expect(view).to_have_url(re.compile("/back-off-with-jitter/$"))
 
 
+def test_the_focus_stays_where_tab_has_led_when_material_starts(visit):
+    view = visit(RULE, 1440)
+    field = view.locator(".md-search__input")
+    with before_material(view):
+        for _ in range(4):
+            view.keyboard.press("Tab")
+        expect(field).to_be_focused()
+    expect(view.locator(".md-code__nav").first).to_be_attached()
+    expect(field).to_be_focused()
+
+
 def test_the_first_click_on_a_copy_button_copies(visit):
     view = visit(RULE, 1440)
     view.context.grant_permissions(["clipboard-read", "clipboard-write"])
