@@ -5,8 +5,8 @@ BIN := .venv/bin
 READ := .venv-read/bin
 NEWEST := .venv-newest/bin
 PYTEST := $(BIN)/pytest -n 4
-CHAPTERS := $(filter-out tests/site/,$(wildcard tests/*/))
-OTHERS := README.md tests/site $(filter-out tests/test_examples.py,$(wildcard tests/test_*.py))
+PROVED := tests/test_examples.py $(filter-out tests/site/,$(wildcard tests/*/))
+SHOWN := README.md tests/site $(filter-out $(PROVED),$(wildcard tests/test_*.py))
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench lint lock
@@ -15,7 +15,9 @@ serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded 
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
 
 rule: .venv/installed      ## prove one rule: make rule NAME=retry-tasks-not-flows; RECORD=--record rewrites what it records
-	$(BIN)/pytest --rule=$(NAME) $(if $(SERVER),--api-url=$(SERVER)) $(RECORD)
+	$(BIN)/pytest --rule=$(NAME) $(if $(SERVER),--api-url=$(SERVER)) $(RECORD) $(PROVED)
+	$(BIN)/python -m tests.mutate --limit=60 $(NAME)
+	$(BIN)/pytest --rule=$(NAME) $(RECORD) $(SHOWN)
 
 quick: .venv/installed     ## prove the rules that differ from the main branch, or everything if more than rules differs
 	$(PYTEST) --changed $(RECORD)
@@ -27,8 +29,8 @@ test: .venv/installed      ## prove every line of it
 	$(PYTEST)
 
 record: .venv/installed    ## rewrite outputs, tables, lists and proofs from what the programs and pages say now
-	$(PYTEST) --record tests/test_examples.py $(CHAPTERS)
-	$(PYTEST) --record $(OTHERS)
+	$(PYTEST) --record $(PROVED)
+	$(PYTEST) --record $(SHOWN)
 
 mutate: .venv/installed    ## make each right side wrong, one change at a time, and ask whether a test notices; NAME=... for one rule
 	$(BIN)/python -m tests.mutate $(NAME)
@@ -43,7 +45,7 @@ newest:                    ## prove the rules, not the pages, on what `pip insta
 	$(NEWEST)/pip freeze > .venv-newest/came
 	sed '/^prefect==/d' requirements.in | $(NEWEST)/pip install --quiet --constraint .venv-newest/came --requirement /dev/stdin
 	@echo "newest $$(sed -n 's/^prefect==//p' .venv-newest/came), pinned $$(sed -n 's/^prefect==\([^ ]*\).*/\1/p' requirements.in)"
-	$(NEWEST)/pytest -n 4 $(if $(NAME),--rule=$(NAME)) tests/test_examples.py $(CHAPTERS)
+	$(NEWEST)/pytest -n 4 $(if $(NAME),--rule=$(NAME)) $(PROVED)
 
 # Zensical is what Material's makers build in its place. It writes into site/, where mkdocs.yml says.
 zensical: .venv/installed  ## build the site with Zensical, and look there for every address of the ledger

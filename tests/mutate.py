@@ -2,17 +2,17 @@
 
     python -m tests.mutate retry-tasks-not-flows
 
-Without a name it takes all rules. With `--list` before it, the changes are only
-listed. Each change is made in a copy of the repository, and there the rule's
-tests and programs run. What nothing notices is printed, and the command ends
-with 1. How many changes were noticed goes to `mutants.json`, and from there to
-the rule's page.
+Without a name it takes all rules. Each change is made in a copy of the
+repository, and there the rule's tests and programs run. What nothing notices is
+printed, and the command ends with 1. How many changes were noticed goes to
+`mutants.json`, and from there to the rule's page.
 
 A change that makes no difference is listed in `mutants.toml`, with the reason.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import builtins
 import contextlib
@@ -20,6 +20,7 @@ import difflib
 import fcntl
 import itertools
 import json
+import math
 import os
 import queue
 import re
@@ -34,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import backend, observe, programs, selection, syntax
+from tests import backend, observe, programs, recorded, selection, syntax
 from tests.book import BOOK, ROOT, Rule, copied
 
 RESULTS = ROOT / "tests/mutants.json"
@@ -68,6 +69,11 @@ class Mutant:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.change}"
+
+    @property
+    def known_as(self) -> str:
+        """What `mutants.toml` calls it: the line may move."""
+        return f"{self.file}: {self.change}"
 
 
 def mutants_of(rule: Rule) -> list[Mutant]:
@@ -277,39 +283,54 @@ def alike() -> dict[str, str]:
     return {f"{row['file']}: {row['change']}": row["reason"] for row in rows}
 
 
-def prove(rule: Rule, rooms: queue.Queue[Room]) -> bool:
+def that_matter(rule: Rule) -> list[Mutant]:
+    """List the changes of a rule's do side that a test has to notice."""
+    listed = alike()
+    return [m for m in mutants_of(rule) if m.known_as not in listed]
+
+
+def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
     """Make a rule's changes in a room that is free.
 
+    Args:
+        rule: The rule.
+        rooms: Where changes can be made.
+        limit: Seconds after which no further change is made. Then there is no
+            result to keep.
+
     Returns:
-        Whether each of them was noticed.
+        Whether each change that was made was noticed.
 
     Raises:
         RuntimeError: If the rule's tests fail without a change.
     """
-    listed, of = alike(), syntax.fingerprint(rule)
-    wrong = [
-        mutant
-        for mutant in mutants_of(rule)
-        if f"{mutant.file}: {mutant.change}" not in listed
-    ]
+    wrong, of = that_matter(rule), syntax.fingerprint(rule)
     room = rooms.get()
     try:
         begin = time.monotonic()
         if not room.passes(rule, 600):
             raise RuntimeError(f"{rule.slug}: its own tests fail.")
         seconds = 3 * (time.monotonic() - begin) + 30
-        unseen = [m for m in wrong if not room.notices(m, rule, seconds)]
+        made, noticed = 0, 0
+        while made < len(wrong) and time.monotonic() - begin < limit:
+            if room.notices(wrong[made], rule, seconds):
+                noticed += 1
+            else:
+                print(f"nothing notices {wrong[made]}", flush=True)
+            made += 1
         if not room.passes(rule, 600):
             raise RuntimeError(f"{rule.slug}: a change left something behind.")
     finally:
         rooms.put(room)
-    for mutant in unseen:
-        print(f"nothing notices {mutant}", flush=True)
-    print(
-        f"{rule.slug}: {len(wrong) - len(unseen)} of {len(wrong)}", flush=True
-    )
-    keep(rule.slug, len(wrong), len(wrong) - len(unseen), of)
-    return not unseen
+    print(f"{rule.slug}: {noticed} of {made} changes were noticed", flush=True)
+    if made == len(wrong):
+        keep(rule.slug, made, noticed, of)
+    else:
+        print(
+            f"{len(wrong) - made} more were not made in {limit:.0f} seconds."
+            f" `make mutate NAME={rule.slug}` makes them all."
+        )
+    return noticed == made
 
 
 def keep(slug: str, changes: int, noticed: int, of: str) -> None:
@@ -324,9 +345,29 @@ def keep(slug: str, changes: int, noticed: int, of: str) -> None:
         file.write("\n")
 
 
-def main(names: list[str]) -> bool:
+def problems(rule: Rule) -> Iterator[str]:
+    """Check that the changes of a rule as it is now were made, and noticed."""
+    known = {mutant.known_as for mutant in mutants_of(rule)}
+    for name in alike():
+        if rule.room in (ROOT / name).parents and name not in known:
+            yield f"tests/mutants.toml: {name}: no such change. Take it out."
+    result = recorded.mutants(rule.book).get(rule.slug)
+    again = f"Run `make mutate NAME={rule.slug}`"
+    if not recorded.is_current(result, rule):
+        yield f"tests/mutants.json: no result of {rule.slug} as it is. {again}."
+    elif result["noticed"] != len(that_matter(rule)):
+        yield (
+            f"tests/mutants.json: not every change of {rule.slug} was noticed."
+            f" {again} to see which; assert what they break, or say in"
+            " tests/mutants.toml why they make no difference."
+        )
+
+
+def main(names: list[str], limit: float) -> bool:
     """Make the changes of these rules, or of all, and say what is unseen."""
     rules = selection.called(names, BOOK) if names else BOOK.rules
+    if limit < math.inf:
+        rules = [rule for rule in rules if [*problems(rule)]]
     rooms: queue.Queue[Room] = queue.Queue()
     with contextlib.ExitStack() as stack:
         for _ in range(min(JOBS, len(rules))):
@@ -336,7 +377,7 @@ def main(names: list[str]) -> bool:
             )
             rooms.put(Room(folder / "book", url))
         with ThreadPoolExecutor(JOBS) as pool:
-            ends = [pool.submit(prove, rule, rooms) for rule in rules]
+            ends = [pool.submit(prove, rule, rooms, limit) for rule in rules]
     for end in ends:
         if end.exception():
             print(end.exception())
@@ -344,8 +385,18 @@ def main(names: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    if "--list" in sys.argv:
-        for rule in selection.called(sys.argv[2:], BOOK):
-            print(*mutants_of(rule), sep="\n")
+    command = argparse.ArgumentParser(description=__doc__)
+    command.add_argument("slug", nargs="*")
+    command.add_argument("--list", action="store_true", help="only list them")
+    command.add_argument(
+        "--limit",
+        type=float,
+        default=math.inf,
+        help="seconds for a rule; one with a result is passed over",
+    )
+    said = command.parse_args()
+    if said.list:
+        for rule in selection.called(said.slug, BOOK):
+            print(*that_matter(rule), sep="\n")
     else:
-        sys.exit(not main(sys.argv[1:]))
+        sys.exit(not main(said.slug, said.limit))

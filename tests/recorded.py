@@ -149,7 +149,7 @@ def _older(rule: Rule) -> Iterator[str]:
 def _changed(rule: Rule) -> Iterator[str]:
     """What `make mutate` found of a rule as it is now."""
     result = mutants(rule.book).get(rule.slug)
-    if result and result["of"] == syntax.fingerprint(rule):
+    if is_current(result, rule):
         yield (
             "The right side was changed in"
             f" {result['changes']} small ways, one at a time, to see whether a"
@@ -180,9 +180,14 @@ def compat(page: Page) -> str:
 def _held(rule: Rule, version: str) -> str:
     """What a version showed of a rule as it is now, as a cell."""
     cell = matrix(rule.book).get(rule.slug, {}).get(version)
-    if not cell or cell["of"] != syntax.fingerprint(rule):
+    if not is_current(cell, rule):
         return "not run since the last change"
     return f"{DIFFERS} {' '.join(cell['failed'])}" if cell["failed"] else HELD
+
+
+def is_current(result: dict | None, rule: Rule) -> bool:
+    """Whether a result is there, and is one of the rule as it is now."""
+    return result is not None and result["of"] == syntax.fingerprint(rule)
 
 
 def matrix(book: Book) -> dict[str, dict[str, dict[str, str | list[str]]]]:

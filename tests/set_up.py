@@ -33,6 +33,12 @@ KEY = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
 )
 WORKFLOW = ".github/workflows/site.yml"
+# The lines by which all is proven, and before it is published.
+NEEDED = {
+    "Makefile": ["PYTEST := $(BIN)/pytest -n 4", "\t$(PYTEST)"],
+    ".ci/run": ["set -euo pipefail", "make test"],
+    WORKFLOW: ["      - run: .ci/run", "    needs: prove"],
+}
 
 
 def problems(root: Path) -> Iterator[str]:
@@ -53,6 +59,11 @@ def failure_problems(root: Path) -> Iterator[str]:
                     f"{name}:{number}: {line.strip()!r} hides a failure. Let"
                     " the run end where a command fails."
                 )
+        for line in set(NEEDED[name]) - set(lines):
+            yield (
+                f"{name}: the line {line.strip()!r} is gone, so not everything"
+                " is proven. Write it again."
+            )
 
 
 def direct_dependencies(root: Path) -> dict[Requirement, str]:

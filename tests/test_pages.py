@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests import contract, recorded
+from tests import contract, mutate, recorded
 from tests.book import BOOK, ROOT
 
 PAGES = {page.name: page for page in BOOK.pages}
+RULES = {rule.slug: rule for rule in BOOK.rules}
 RECORDED = recorded.pages_with_recorded_parts(BOOK)
 
 
@@ -18,6 +19,11 @@ def test_the_page_shows_only_tested_files(name):
 
 def test_the_rooms_of_all_rules_stand_in_step():
     contract.report(contract.room_problems(BOOK))
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_a_mistake_on_the_right_side_is_noticed(slug):
+    contract.report(mutate.problems(RULES[slug]))
 
 
 @pytest.mark.parametrize("name", [page.name for page in RECORDED])

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from tests import contract, set_up
+from tests import contract, set_up, syntax
 from tests.book import ROOT
 from tests.programs import tool
 
@@ -60,13 +60,19 @@ sys.exit(code)
 """
 
 
-def test_a_collection_starts_no_server_and_leaves_nothing(tmp_path):
+def test_a_collection_finds_each_test_and_starts_no_server(tmp_path):
     # It is what an editor does at each save, in the home of a developer. The
     # import of prefect.server would more than double what it costs.
     home = os.environ | {"PREFECT_HOME": str(tmp_path)}
     collected = tool(sys.executable, "-c", COLLECT, env=home)
     assert collected.returncode == 0, collected.stdout + collected.stderr
     assert list(tmp_path.iterdir()) == []
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        for test in syntax.tests_of(file):
+            name = f"{file.relative_to(ROOT).as_posix()}::{test.name}"
+            assert re.search(rf"^{name}\b", collected.stdout, re.M), (
+                f"{name} is not collected, so nobody runs it"
+            )
 
 
 def test_xdist_keeps_a_group_on_one_worker(tmp_path):

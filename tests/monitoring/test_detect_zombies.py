@@ -93,8 +93,11 @@ def heartbeats(api, run_id):
 
 
 def test_a_killed_run_stays_running(dont, api):
-    """A flow sends an event, its heartbeat: the first at its start, then one
-    every 180 seconds. By default no automation listens.
+    """A process that is killed cannot say so, and the server believes its last
+    word, which was Running.
+
+    A flow sends an event, its heartbeat: the first at its start, then one every
+    180 seconds. By default no automation listens.
 
     With the default that is 540 seconds.
     """

@@ -27,9 +27,12 @@ def ends_as(flow, day):
 def test_retries_at_once_keep_the_service_busy(
     dont, service, caplog, monkeypatch
 ):
-    """`retries=3` says how often to try again, not when. The default is at
-    once. The service needs a quiet second before it answers, so each retry only
-    makes it refuse the next one.
+    """Retries without a pause use themselves up while the service is still
+    busy, and retries of a hopeless request only add load.
+
+    `retries=3` says how often to try again, not when. The default is at once.
+    The service needs a quiet second before it answers, so each retry only makes
+    it refuse the next one.
     """
     # The clock of the service: a busy machine is slower than a client.
     monkeypatch.setattr(service, "monotonic", lambda: monotonic() / PATIENCE)
@@ -59,7 +62,10 @@ def test_retries_after_a_pause_get_the_answer(do, service):
 
 
 def test_only_with_a_condition_a_404_is_not_asked_again(dont, do, service):
-    """For the unknown day the service answers 404. It will answer 404 tomorrow
+    """Retries without a pause use themselves up while the service is still
+    busy, and retries of a hopeless request only add load.
+
+    For the unknown day the service answers 404. It will answer 404 tomorrow
     too, but Prefect asks again all the same.
     """
     assert ends_as(do.load_rates, UNKNOWN) == "Failed"

@@ -27,8 +27,11 @@ def in_a_flow(called_task, *arguments):
 def test_inputs_alone_return_the_value_of_another_task(
     dont, api, caplog, tmp_path
 ):
-    """A cache policy makes `task` store its result in a file, and the key is
-    the name of the file. `INPUTS` makes the key from the arguments. Neither the
+    """The key alone decides which stored value a task returns, so a key without
+    the task's source can find the value of another task.
+
+    A cache policy makes `task` store its result in a file, and the key is the
+    name of the file. `INPUTS` makes the key from the arguments. Neither the
     task nor the flow is in it. Both tasks are called with `day="2026-03-01"`,
     so they have one key. `sum_sales` runs first and stores 900. `sum_refunds`
     finds 900 under its key.
@@ -50,8 +53,9 @@ def test_inputs_alone_return_the_value_of_another_task(
     assert file.name == policy.compute_key(None, {"day": DAY}, {})
 
 
-def test_with_its_source_in_the_key_a_task_finds_its_own_value(do, api):
+def test_with_its_source_in_the_key_a_task_finds_its_own_value(do, dont, api):
     """Add `TASK_SOURCE`."""
+    in_a_flow(dont.sum_refunds, DAY)  # leaves a value of another task
     for expected in ("Completed", "Cached"):
         state = do.daily_report(DAY, return_state=True)
 

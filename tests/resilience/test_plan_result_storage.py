@@ -31,7 +31,10 @@ def on_the_server(api, state):
 
 
 def test_the_server_has_the_state_but_not_the_result(dont, api):
-    """By default a result stays in the memory of the process that ran the flow.
+    """The server stores states, not results, so a result that you need later
+    must have a place that its readers can reach.
+
+    By default a result stays in the memory of the process that ran the flow.
     The state that goes to the server has no result in it.
     """
     state = dont.count_orders(DAY, return_state=True)
@@ -114,7 +117,11 @@ def test_a_storage_block_is_found_through_the_server(do, api, tmp_path):
 
 
 def test_two_machines_with_one_storage_do_the_work_once(do, tmp_path):
-    """And a task that is done on one machine is done again on the next."""
+    """The server stores states, not results, so a result that you need later
+    must have a place that its readers can reach.
+
+    And a task that is done on one machine is done again on the next.
+    """
     two_machines = import_module("two_machines")
     two_machines.fetched.clear()
     for machine in ("one", "other", "one"):

@@ -14,10 +14,13 @@ BAD = {"order-1": 20, "order-2": -5}
 
 
 def test_the_flow_goes_on_after_a_returned_failure(dont, api, caplog):
-    """`return` is a normal end for Python. Prefect sets the task run to
-    `Failed`, but a flow that calls the task gets the state as a value, and no
-    exception. `load_orders` does not look at the value, so it goes on. Its run
-    is `Completed`, because it returns `None`.
+    """A returned Failed state is a normal return to Python, so the flow that
+    called the task goes on as if nothing had happened.
+
+    `return` is a normal end for Python. Prefect sets the task run to `Failed`,
+    but a flow that calls the task gets the state as a value, and no exception.
+    `load_orders` does not look at the value, so it goes on. Its run is
+    `Completed`, because it returns `None`.
     """
     state = dont.load_orders(BAD, return_state=True)
 

@@ -2,7 +2,10 @@ from tests.observe import log_messages, settles, task_runs
 
 
 def test_a_flow_retry_charges_the_card_twice(dont, api):
-    """`flow` with `retries=1` does not continue where it stopped. It calls your
+    """A flow retry runs the flow's whole body again, so work that was already
+    done is done twice.
+
+    `flow` with `retries=1` does not continue where it stopped. It calls your
     function again from its first line. `charge_card` has no stored result, so
     nothing tells Prefect that it is done: it gets a second task run, and the
     card a second charge. The flow run keeps its id, and its last state is

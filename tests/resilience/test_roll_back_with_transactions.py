@@ -42,8 +42,11 @@ def reservations(api, state):
 
 
 def test_a_hook_without_a_transaction_undoes_nothing(dont, caplog):
-    """When `charge_card` fails later, no transaction is open that could be
-    rolled back, so the hook is never called.
+    """A flow that fails in the middle leaves its first steps done, unless a
+    transaction holds them and each has a hook that undoes it.
+
+    When `charge_card` fails later, no transaction is open that could be rolled
+    back, so the hook is never called.
     """
     assert dont.sell("order-7", return_state=True).is_failed()
 
@@ -76,7 +79,10 @@ def test_task_runs_commit_at_once_or_when_the_block_ends(dont, do, monkeypatch):
 
 
 def test_a_transaction_undoes_what_was_done_the_newest_first(do, api, caplog):
-    """If an exception leaves the block, Prefect calls their hooks instead, the
+    """A flow that fails in the middle leaves its first steps done, unless a
+    transaction holds them and each has a hook that undoes it.
+
+    If an exception leaves the block, Prefect calls their hooks instead, the
     newest first. A hook gets the transaction of its task run, so it can read
     there what the task has `set`.
 

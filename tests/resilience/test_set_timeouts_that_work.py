@@ -13,7 +13,10 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
 
 def test_a_submitted_task_waits_for_the_answer_and_throws_it_away(dont, caplog):
-    """A submitted task runs in a thread.
+    """A task's timeout cannot interrupt a thread that waits for a service, so
+    set the timeout on the client that waits.
+
+    A submitted task runs in a thread.
 
     The answer comes after three seconds. Then the exception is raised, and the
     answer is thrown away.
@@ -29,7 +32,11 @@ def test_a_submitted_task_waits_for_the_answer_and_throws_it_away(dont, caplog):
 
 
 def test_a_timeout_of_the_client_ends_the_wait(do, caplog, monkeypatch):
-    """The task fails after one second with `ReadTimeout`."""
+    """A task's timeout cannot interrupt a thread that waits for a service, so
+    set the timeout on the client that waits.
+
+    The task fails after one second with `ReadTimeout`.
+    """
     waits = []
     get = httpx.get
     monkeypatch.setattr(
@@ -152,9 +159,9 @@ CASES = [
 
 def test_only_what_can_be_interrupted_stops_in_time(tmp_path, table):
     """A process has one alarm, so a task that is called in a flow with a
-    timeout gets none. A flow run ends only when its submitted tasks have ended.
-    Worst is the `async` task without `await`: its timeout acts only at an
-    `await`, so it is `Completed` and nobody notices the delay.
+    timeout gets none. A flow run ends only when its submitted tasks that have
+    begun have ended. Worst is the `async` task without `await`: its timeout
+    acts only at an `await`, so it is `Completed` and nobody notices the delay.
     """
     rows = []
     for words, seconds, case in CASES:

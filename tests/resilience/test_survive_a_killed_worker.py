@@ -66,7 +66,10 @@ def kill_and_rerun(capfd, tmp_path):
 def test_without_stored_results_the_second_run_does_everything_again(
     dont, kill_and_rerun, api
 ):
-    """Of a task run that ended, the server has the state but not the result.
+    """A killed process cannot finish its work or hand it over, so the next run
+    has only what it stored before.
+
+    Of a task run that ended, the server has the state but not the result.
 
     If you started the flow by hand, nobody does. The run stays `Running`.
     """
@@ -89,7 +92,10 @@ def test_without_stored_results_the_second_run_does_everything_again(
 def test_with_stored_results_the_second_run_does_only_what_was_left(
     do, kill_and_rerun
 ):
-    """The file is written before the task returns, so every step that ended is
+    """A killed process cannot finish its work or hand it over, so the next run
+    has only what it stored before.
+
+    The file is written before the task returns, so every step that ended is
     safe.
 
     The step that was under way is done a second time, so make it idempotent.

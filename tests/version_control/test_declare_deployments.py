@@ -44,8 +44,11 @@ def deployed(api, name="declared"):
 
 
 def test_an_option_that_is_forgotten_is_taken_away(dont, folder, api, capfd):
-    """`prefect deploy` sends the whole deployment. If the name exists, the
-    server replaces its fields, and an option that is not given goes back to its
+    """A deployment that is typed by hand lives only on the server, and the next
+    person who types it silently resets what they forget.
+
+    `prefect deploy` sends the whole deployment. If the name exists, the server
+    replaces its fields, and an option that is not given goes back to its
     default, even the work queue. Only schedules stay. So Ben's runs load the
     region `test`, which is the default of the flow, and two of them may run at
     once. The command ends with success.

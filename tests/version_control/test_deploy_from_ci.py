@@ -94,9 +94,12 @@ def run(folder):
 
 
 def test_a_laptop_deploys_what_nobody_else_has(laptop, api, tmp_path):
-    """Since somebody deployed, each run of the flow is `Crashed` before its
-    first line. The log of the run ends after the pull step `git_clone`, with
-    this warning:
+    """A laptop deploys what lies on its disk, tested and pushed or not; CI
+    deploys a commit that everybody has and that passed the tests.
+
+    Since somebody deployed, each run of the flow is `Crashed` before its first
+    line. The log of the run ends after the pull step `git_clone`, with this
+    warning:
 
     The output of the worker says more:
 
@@ -144,7 +147,11 @@ def test_a_laptop_deploys_what_nobody_else_has(laptop, api, tmp_path):
 
 
 def test_ci_deploys_the_pushed_commit(laptop, api, tmp_path):
-    """What is not in git is not tested and not deployed."""
+    """A laptop deploys what lies on its disk, tested and pushed or not; CI
+    deploys a commit that everybody has and that passed the tests.
+
+    What is not in git is not tested and not deployed.
+    """
     Path("prefect.yaml").write_text("# not committed")
     assert run_job("test", laptop, tmp_path) is None
     assert run_job("deploy", laptop, tmp_path) is None

@@ -39,12 +39,15 @@ def pull_messages(api, run):
 
 
 def test_a_push_changes_what_runs_but_not_the_deployment(dont, api):
-    """The log of the flow run names no commit.
+    """A deployment that names a branch runs what the branch holds when the run
+    starts, so each push changes it and no deployment shows that.
 
-    The deployment holds no code. `GitRepository` becomes a pull step, which
-    the process of each flow run carries out before it loads `revenue.py`: it
-    clones the newest commit of `main`. So a push changes what the next run
-    does, although nobody deployed.
+    The log of the flow run names no commit.
+
+    The deployment holds no code. `GitRepository` becomes a pull step, which the
+    process of each flow run carries out before it loads `revenue.py`: it clones
+    the newest commit of `main`. So a push changes what the next run does,
+    although nobody deployed.
 
     The deployment is the same in every field, and both runs have the same
     `deployment_version`, although they ran different code.

@@ -42,7 +42,10 @@ def uploaded(shared, **options):
 
 
 def test_what_prefect_writes_is_below_its_home(tmp_path, monkeypatch):
-    """The results of your tasks (`storage/`) and the database of a local server
+    """Prefect writes API keys, results and a database below its home, and if
+    that is in your project, the first commit publishes them.
+
+    The results of your tasks (`storage/`) and the database of a local server
     (`prefect.db`) are there too. The default home is `~/.prefect`, outside of
     every repository.
     """
@@ -66,7 +69,10 @@ def test_a_dotenv_file_is_read_as_well(tmp_path, monkeypatch):
 
 
 def test_the_first_add_commits_the_key(dont):
-    """`prefect config set` writes into a profile, which is a text file in
+    """Prefect writes API keys, results and a database below its home, and if
+    that is in your project, the first commit publishes them.
+
+    `prefect config set` writes into a profile, which is a text file in
     `PREFECT_HOME`, with the key in clear.
 
     `git add .` takes what nothing ignores.

@@ -69,7 +69,10 @@ def first_build(tmp_path_factory):
 
 
 def test_the_same_file_means_other_packages_two_days_later(dont):
-    """These two lines install more than a hundred packages.
+    """A pinned Prefect still takes the newest release of everything below it,
+    so one file installs other packages on another day.
+
+    These two lines install more than a hundred packages.
 
     In the two days between the builds, nine packages changed.
     """
@@ -130,9 +133,12 @@ def test_a_release_of_another_project_breaks_a_pinned_version(
 
 
 def test_the_pinned_prefect_leaves_others_without_a_bound():
-    """Prefect 3.9 asks for `fastapi<0.151`, which keeps both of these releases
-    of fastapi out. But it sets no upper bound for httpx, starlette or uvicorn,
-    and a release of these can do the same tomorrow.
+    """A pinned Prefect still takes the newest release of everything below it,
+    so one file installs other packages on another day.
+
+    Prefect 3.9 asks for `fastapi<0.151`, which keeps both of these releases of
+    fastapi out. But it sets no upper bound for httpx, starlette or uvicorn, and
+    a release of these can do the same tomorrow.
     """
     asked = {r.name: r.specifier for r in map(Requirement, requires("prefect"))}
 

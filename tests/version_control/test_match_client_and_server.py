@@ -28,7 +28,10 @@ def older(tmp_path_factory):
 
 
 def test_a_newer_client_is_warned_and_then_fails(older):
-    """When a flow starts, Prefect's client asks the server for its version.
+    """A server refuses what it does not know, so a client that is newer than
+    its server works until it uses something new.
+
+    When a flow starts, Prefect's client asks the server for its version.
 
     If the client is newer, it logs the warning above and goes on.
 

@@ -31,7 +31,10 @@ def is_generated(name):
 
 
 def test_a_generated_name_does_not_lead_to_the_run_of_a_day(dont, api):
-    """Without `flow_run_name`, Prefect makes up a name of two words. The day is
+    """Prefect names a run with two random words and cannot search by
+    parameters, so nobody finds the run that loaded a certain day.
+
+    Without `flow_run_name`, Prefect makes up a name of two words. The day is
     among the parameters of the run, but the API has no filter for parameters.
     """
     state = dont.load_sales(DAY, return_state=True)

@@ -48,8 +48,11 @@ def deployed(api):
 
 
 def test_an_inferred_version_can_name_a_commit_that_did_not_run(dont, api):
-    """In a git clone with a remote named `origin`, it takes the first 8
-    characters of the commit that is checked out.
+    """Prefect guesses the version of a deployment from the folder in which you
+    deploy, so it can name a commit that no run ran, or none at all.
+
+    In a git clone with a remote named `origin`, it takes the first 8 characters
+    of the commit that is checked out.
 
     It does not ask which commit you deploy.
     """
@@ -84,9 +87,12 @@ def test_in_a_ci_job_its_variables_count(clone, api, monkeypatch):
 
 
 def test_without_a_clone_two_commits_have_one_version(dont, api, tmp_path):
-    """Everywhere else, for example in an image without the folder `.git`, it
-    takes a hash of the file that holds the flow. A query, a module or a lock
-    beside it can change, and the version stays.
+    """Prefect guesses the version of a deployment from the folder in which you
+    deploy, so it can name a commit that no run ran, or none at all.
+
+    Everywhere else, for example in an image without the folder `.git`, it takes
+    a hash of the file that holds the flow. A query, a module or a lock beside
+    it can change, and the version stays.
     """
     with dont.shared_repository() as url:
         commits = [dont.push(query) for query in QUERIES]
