@@ -48,7 +48,7 @@ SECRET = re.compile(
     """,
     re.VERBOSE,
 )
-JOBS = 3
+JOBS = 4
 
 
 @dataclass(frozen=True)
@@ -242,12 +242,14 @@ class Room:
     def passes(self, rule: Rule, seconds: float) -> bool:
         """Whether the rule's tests and programs pass here, in this time."""
         test = rule.test.relative_to(ROOT)
-        command = ["-m", "pytest", "tests/test_examples.py", test]
+        # A fork would have read the settings before pytest has set them.
+        command = [sys.executable, "-m", "pytest"]
+        command += ["tests/test_examples.py", test]
         command += [f"--basetemp={self.folder / 'temporary'}"]
         command += ["-k", rule.room.name, f"--api-url={self.url}", "-x", "-q"]
         command += ["-p", "no:randomly", "-p", "no:cacheprovider"]
         try:
-            run = programs.python(*command, cwd=self.folder, limit=seconds)
+            run = programs.tool(*command, cwd=self.folder, timeout=seconds)
         except subprocess.TimeoutExpired:
             self.end_processes()
             return False

@@ -74,7 +74,6 @@ def run_program(
 def python(
     *command: str | Path,
     cwd: Path,
-    limit: float | None = None,
     **environment: str | None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program or a module, and wait until it ends.
@@ -83,15 +82,13 @@ def python(
         *command: What stands behind `python` on the command line: a file and
             its arguments, or `-m`, a module and its arguments.
         cwd: The working directory.
-        limit: How many seconds it may take; without it, five minutes on a
-            quiet machine.
         **environment: Changes of the environment; None unsets.
 
     Returns:
         The ended process, with what it printed as text.
 
     Raises:
-        subprocess.TimeoutExpired: If it takes longer.
+        subprocess.TimeoutExpired: If it takes five minutes on a quiet machine.
     """
     arguments = [str(part) for part in command]
     variables = {
@@ -99,7 +96,7 @@ def python(
         for name, value in (os.environ | environment).items()
         if value is not None
     }
-    seconds = limit or patient(300)
+    seconds = patient(300)
     if not FORK:
         return tool(
             *(sys.executable, "-W", "default::DeprecationWarning", *arguments),
