@@ -39,7 +39,6 @@ from tests import backend, observe, programs, recorded, selection, syntax
 from tests.book import BOOK, ROOT, Rule, copied
 
 RESULTS = ROOT / "tests/mutants.json"
-ALIKE = ROOT / "tests/mutants.toml"
 DATA = {".yaml", ".yml", ".toml", ".sh", ".txt", ".in", ".cfg", ".ini"}
 SECRET = re.compile(
     r"""os\.environ(\.get\(.*\)|\[.*\]) | os\.getenv\(.*\)
@@ -279,15 +278,18 @@ class Room:
             file.write_text(text, "utf-8")
 
 
-def alike() -> dict[str, str]:
+def alike(root: Path) -> dict[str, str]:
     """The changes that make no difference, with the reason of each."""
-    rows = tomllib.loads(ALIKE.read_text("utf-8")).get("mutant", [])
-    return {f"{row['file']}: {row['change']}": row["reason"] for row in rows}
+    listed = (root / "tests/mutants.toml").read_text("utf-8")
+    return {
+        f"{mutant['file']}: {mutant['change']}": mutant["reason"]
+        for mutant in tomllib.loads(listed)["mutant"]
+    }
 
 
 def that_matter(rule: Rule) -> list[Mutant]:
     """List the changes of a rule's do side that a test has to notice."""
-    listed = alike()
+    listed = alike(rule.book.root)
     return [m for m in mutants_of(rule) if m.known_as not in listed]
 
 
@@ -350,8 +352,8 @@ def keep(slug: str, changes: int, noticed: int, of: str) -> None:
 def problems(rule: Rule) -> Iterator[str]:
     """Check that the changes of a rule as it is now were made, and noticed."""
     known = {mutant.known_as for mutant in mutants_of(rule)}
-    for name in alike():
-        if rule.room in (ROOT / name).parents and name not in known:
+    for name in alike(rule.book.root):
+        if rule.room in (rule.book.root / name).parents and name not in known:
             yield f"tests/mutants.toml: {name}: no such change. Take it out."
     result = recorded.mutants(rule.book).get(rule.slug)
     again = f"Run `make mutate NAME={rule.slug}`"

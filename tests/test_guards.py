@@ -6,6 +6,7 @@ that must find it. The message must name the file.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import contract, recorded, set_up
-from tests.book import ROOT, Book, BookError
+from tests import contract, mutate, observe, recorded, set_up
+from tests.book import ROOT, Book, BookError, Rule
 from tests.programs import run_program, tool
 
 PLACES = {
@@ -44,11 +45,17 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1), "utf-8")
 
 
+def the_rule(book: Book) -> Rule:
+    """The one rule that is spoilt here."""
+    (rule,) = (rule for rule in book.rules if rule.name == PAGE)
+    return rule
+
+
 def said_of(root: Path) -> str:
     """What the checks say of the one rule, and of the rooms."""
     try:
         book = Book(root)
-        (rule,) = (r for r in book.rules if r.name == PAGE)
+        rule = the_rule(book)
         problems = [*contract.room_problems(book)]
         if not problems:
             problems += contract.page_problems(rule)
@@ -172,6 +179,53 @@ def test_a_skip_fails_in_ci_and_a_plain_run_records_nothing(copy):
 def test_a_check_fails_the_test_that_reports_it():
     with pytest.raises(pytest.fail.Exception, match="what it found"):
         contract.report(["what it found"])
+    with pytest.raises(AssertionError, match="it stays 1 and is not 2"):
+        observe.settles(lambda: 1, 2, seconds=0)
+
+
+def test_each_kind_of_mistake_is_made(copy):
+    files = {
+        "dont.py": "print(1)\n",
+        "do.py": "from prefect import flow\n"
+        "import os\n"
+        "if os.environ['TOKEN'] == 'x' and True:\n"
+        "    print(flow(retries=3, name='a').load('b')())\n",
+        "do.yaml": "# why\na:\n  b: 1\n",
+    }
+    for file in (copy / ROOM).iterdir():
+        file.unlink()
+    for name, text in files.items():
+        (copy / ROOM / name).write_text(text)
+    made = {
+        (mutant.change, mutant.text)
+        for mutant in mutate.mutants_of(the_rule(Book(copy)))
+    }
+    do = files["do.py"]
+    assert {change for change, _ in made} == {
+        f"as in don't: {' / '.join(map(str.strip, do.splitlines()))}",
+        *("typed in: os.environ['TOKEN']", "True is False", "3 is 4"),
+        *("'x' is 'xx'", "'a' is 'ax'", "'TOKEN' is 'TOKENx'"),
+        *("left out: retries=3", "left out: name='a'"),
+        *("left out: a:", "left out: b: 1"),
+    }
+    assert ("left out: retries=3", do.replace("retries=3, ", "")) in made
+    assert ("left out: a:", "# why\n") in made
+
+
+def test_a_mistake_that_nothing_notices_is_found(copy):
+    rule, results = the_rule(Book(copy)), copy / "tests/mutants.json"
+    assert [*mutate.problems(rule)] == []
+    all_noticed = json.loads(results.read_text())
+    all_noticed[rule.slug]["noticed"] -= 1
+    results.write_text(json.dumps(all_noticed))
+    with (copy / "tests/mutants.toml").open("a") as end:
+        end.write(f"[[mutant]]\nfile='{ROOM}/do.py'\nchange='x'\nreason='y'")
+    unlisted, unseen = mutate.problems(rule)
+    assert f"{ROOM}/do.py: x: no such change" in unlisted
+    assert f"not every change of {rule.slug} was noticed" in unseen
+    with (copy / TEST).open("a") as end:
+        end.write("MORE = 1\n")
+    assert "no result of" in [*mutate.problems(rule)][-1]
 
 
 def test_two_programs_with_the_same_text_are_found(copy):
