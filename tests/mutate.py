@@ -246,7 +246,8 @@ class Room:
         command += ["tests/test_examples.py", test]
         command += [f"--basetemp={self.folder / 'temporary'}"]
         command += ["-k", rule.room.name, f"--api-url={self.url}", "-x", "-q"]
-        command += ["-p", "no:randomly", "-p", "no:cacheprovider"]
+        # What noticed the last change is the first that may notice this one.
+        command += ["-p", "no:randomly", "--failed-first"]
         try:
             run = programs.tool(*command, cwd=self.folder, timeout=seconds)
         except subprocess.TimeoutExpired:

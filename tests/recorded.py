@@ -135,7 +135,6 @@ def _older(rule: Rule) -> Iterator[str]:
     cells = {
         version: _held(rule, version)
         for version in matrix(rule.book).get(rule.slug, {})
-        if version != prefect()
     }
     if held := [version for version, cell in cells.items() if cell == HELD]:
         yield (
@@ -163,18 +162,17 @@ def compat(page: Page) -> str:
         {v for row in matrix(page.book).values() for v in row},
         key=lambda v: [int(part) for part in v.split(".")],
     )
-    return "\n".join(
-        [
-            f"| Rule | {' | '.join(versions)} |",
-            "| --- |" + " --- |" * len(versions),
-            *(
-                f"| [{rule.title}]({rule.path}) | "
-                + " | ".join(_held(rule, version) for version in versions)
-                + " |"
-                for rule in page.book.rules
-            ),
-        ]
-    )
+    # That all holds on the installed version is what the whole suite says.
+    rows = [
+        [f"[{rule.title}]({rule.path})", *(_held(rule, v) for v in versions)]
+        for rule in page.book.rules
+    ]
+    lines = [
+        ["Rule", *versions, prefect()],
+        ["---"] * (len(versions) + 2),
+        *([*row, HELD] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _held(rule: Rule, version: str) -> str:
