@@ -22,7 +22,18 @@ from prefect.states import (
 from tests.observe import settles
 from tests.programs import python
 
-SLAS = "SLA configuration is currently only supported on Prefect Cloud."
+REFUSED = "SLA configuration is currently only supported on Prefect Cloud."
+
+
+def yes_at(page):
+    return f"[yes](https://www.prefect.io/docs/v3/{page})"
+
+
+MANAGED = yes_at("how-to-guides/deployment_infra/managed")
+SLAS = yes_at("concepts/slas")
+INCIDENTS = yes_at("api-ref/events/cloud-events")
+WEBHOOKS = yes_at("concepts/webhooks")
+WORKSPACES = yes_at("how-to-guides/cloud/workspaces")
 
 
 def prefect(command, home):
@@ -45,7 +56,7 @@ def test_an_sla_is_refused_after_the_deployment_was_made(dont, api):
     with pytest.raises(ValueError) as error:
         dont.deploy()
 
-    assert str(error.value) == SLAS
+    assert str(error.value) == REFUSED
     made = api.read_deployment_by_name("load-warehouse/nightly-with-sla")
     api.delete_deployment(made.id)
 
@@ -141,11 +152,10 @@ def test_what_a_server_of_your_own_has(do, dont, api, tmp_path, table):
     managed = f"work-pool create {name} --type prefect:managed"
     said, managed = prefect(managed, tmp_path)
     assert "Unknown work pool type 'prefect:managed'." in said
-    accounts = []
-    for command in "cloud webhook ls", "cloud workspace ls":
-        said, ended_well = prefect(command, tmp_path)
-        assert "Please log in with `prefect cloud login`" in said
-        accounts.append(ended_well)
+    said, webhooks = prefect("cloud webhook ls", tmp_path)
+    assert "Please log in with `prefect cloud login`" in said
+    said, workspaces = prefect("cloud workspace ls", tmp_path)
+    assert "Please log in with `prefect cloud login`" in said
     incident = Automation(
         name="incident", trigger=do.SLOW, actions=[DeclareIncident()]
     )
@@ -169,10 +179,11 @@ def test_what_a_server_of_your_own_has(do, dont, api, tmp_path, table):
         ],
         ["Work pools with workers that you run", yes(pool), "yes"],
         ["Automations", yes(alert.id), "yes"],
-        ["Work pools that need no worker of yours", yes(managed), "yes"],
-        ["SLAs", yes(slas), "yes"],
-        ["Incidents", yes(incidents), "yes"],
-        ["Webhooks that others call, workspaces", yes(all(accounts)), "yes"],
+        ["Work pools that need no worker of yours", yes(managed), MANAGED],
+        ["SLAs", yes(slas), SLAS],
+        ["Incidents", yes(incidents), INCIDENTS],
+        ["Webhooks that others call", yes(webhooks), WEBHOOKS],
+        ["Workspaces", yes(workspaces), WORKSPACES],
         ["Database, updates, access, backups", "your work", "their work"],
     ]
     head = ["You need", "Your own server", "Prefect Cloud (documentation)"]
