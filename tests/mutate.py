@@ -329,7 +329,7 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
         rooms.put(room)
     print(f"{rule.slug}: {noticed} of {made} changes were noticed", flush=True)
     if made == len(wrong):
-        keep(rule.slug, made, noticed, of)
+        keep(rule.slug, noticed, of)
     else:
         print(
             f"{len(wrong) - made} more were not made in {limit:.0f} seconds."
@@ -338,12 +338,12 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
     return noticed == made
 
 
-def keep(slug: str, changes: int, noticed: int, of: str) -> None:
+def keep(slug: str, noticed: int, of: str) -> None:
     """Write a result into the file, where others may write at this moment."""
     with RESULTS.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         results = json.load(file)
-        results[slug] = {"changes": changes, "noticed": noticed, "of": of}
+        results[slug] = {"noticed": noticed, "of": of}
         file.seek(0)
         file.truncate()
         json.dump(results, file, indent=1, sort_keys=True)

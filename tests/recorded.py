@@ -150,9 +150,9 @@ def _changed(rule: Rule) -> Iterator[str]:
     result = mutants(rule.book).get(rule.slug)
     if is_current(result, rule):
         yield (
-            "The right side was changed in"
-            f" {result['changes']} small ways, one at a time, to see whether a"
-            f" mistake in it would be noticed: {result['noticed']} were."
+            "To see whether a mistake in the right side would be noticed, it"
+            f" was changed in {result['noticed']} small ways, one at a time:"
+            " each change made a test or an output fail."
         )
 
 
