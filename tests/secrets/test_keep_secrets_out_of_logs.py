@@ -86,9 +86,11 @@ def test_a_token_in_a_header_is_in_no_message(do, api):
     exception. The exception object still carries it: see Keep secrets out of
     results.
     """
+    stored_logs(api, do.load_rates(return_state=True))
     state = do.load_rates(return_state=True)
 
     assert leaks(api, state) == []
+    assert sorted(do.stored_logs(state)) == sorted(stored_logs(api, state))
     assert "Asking https://rates.example.org/latest" in stored_logs(api, state)
     assert "401 Unauthorized" in stored_state(api, state)
     assert TOKEN not in stored_state(api, state)

@@ -94,6 +94,7 @@ def test_a_worker_resolves_the_reference_for_each_run(do, api):
     Or the job variables name a block that does not exist, and each run is
     `Crashed` with this message:
     """
+    assert do.POOL.type == ProcessWorker.type
     deployment_id = do.deploy()
     lost = {"env": {"SHOP_TOKEN": "{{ prefect.blocks.secret.lost-token }}"}}
     run, crashed = run_by_a_worker(api, deployment_id, {}, lost)
