@@ -17,6 +17,8 @@ NAME = "load-night-orders"
 def automation(do):
     automation = do.create_automation()
     assert automation.name == "night-orders-pager"
+    assert automation.trigger.expect == {"prefect.flow-run.*"}
+    assert do.load_night_orders.on_failure_hooks == []  # no second alert
     yield
     automation.delete()
 
