@@ -255,7 +255,7 @@ class Room:
             return False
         finally:
             observe.clear(self.url)
-        if run.returncode not in (0, 1):
+        if run.returncode > 2:  # 2: the test's file could not be imported
             print(run.stdout, run.stderr, file=sys.stderr)
             raise RuntimeError(
                 f"{rule.slug}: pytest ended with {run.returncode}"

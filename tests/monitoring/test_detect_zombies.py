@@ -25,14 +25,20 @@ from tests.programs import tool
 # Both programs import stock.py, which runs a flow in a process of its own:
 # with the first heartbeat at its start, and the second 180 seconds later.
 POOL = "detect-zombies"
-TEN_SECONDS = timedelta(seconds=10)
+WITHIN = timedelta(seconds=11)  # without it, Prefect takes ten
 
 
 @pytest.fixture
 def automation(do):
-    automation = do.create_automation(TEN_SECONDS)
+    automation = do.create_automation(WITHIN)
     assert automation.name == "crash-stock-zombies"  # which the page pauses
-    assert automation.trigger.within == TEN_SECONDS
+    trigger = automation.trigger
+    assert trigger.within == WITHIN
+    assert trigger.expect == {"prefect.flow-run.*"}
+    assert trigger.match_related.root == {
+        "prefect.resource.role": "flow",
+        "prefect.resource.name": "count-stock",
+    }
     yield
     automation.delete()
 

@@ -35,4 +35,4 @@ if __name__ == "__main__":
         with tags("night", shop):
             states.append(load_shop(shop, "2026-11-20", return_state=True))
     print("name has lisbon:", search(states, name={"like_": "lisbon"}))
-    print("tag is night:", search(states, tags={"all_": ["night"]}))
+    print("tag is lisbon:", search(states, tags={"all_": ["lisbon"]}))
