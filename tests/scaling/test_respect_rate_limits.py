@@ -67,7 +67,7 @@ def test_the_server_counts_the_calls_of_all_clients(api):
     api.delete_global_concurrency_limit_by_name(name)
 
 
-def test_slots_become_free_with_time(api):
+def test_slots_become_free_with_time(api, service, monkeypatch):
     """Slots become free with time, `slot_decay_per_second` of them. So in a
     window of some seconds the service can see `limit + slot_decay_per_second *
     seconds` calls: here `1 + 1 * 2`, so 3, which is what it allows.
@@ -75,6 +75,14 @@ def test_slots_become_free_with_time(api):
     The real rate is lower than the one that you set, because a refused client
     waits before it asks again.
     """
+
+    def asked_at(seconds):
+        monkeypatch.setattr(service, "monotonic", lambda: seconds)
+        return httpx.get(service.url).status_code
+
+    answers = [asked_at(seconds) for seconds in (0, 0, 0, 1.9, 2.1)]
+    assert answers == [200, 200, 200, 429, 200]
+
     name, limit, decay, asked = "rates-service-window", 2, 2, 6
     api.upsert_global_concurrency_limit_by_name(
         name, limit=limit, slot_decay_per_second=decay
