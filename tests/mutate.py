@@ -248,8 +248,12 @@ class Room:
         command += ["-k", rule.room.name, f"--api-url={self.url}", "-x", "-q"]
         # What noticed the last change is the first that may notice this one.
         command += ["-p", "no:randomly", "--failed-first"]
+        # With it a program need not flush, so that would go unnoticed.
+        env = os.environ | {"PYTHONUNBUFFERED": ""}
         try:
-            run = programs.tool(*command, cwd=self.folder, timeout=seconds)
+            run = programs.tool(
+                *command, cwd=self.folder, env=env, timeout=seconds
+            )
         except subprocess.TimeoutExpired:
             self.end_processes()
             return False

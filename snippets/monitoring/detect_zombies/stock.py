@@ -36,4 +36,5 @@ def next_state(run_id: str, wait: int) -> str:
 
 
 if __name__ == "__main__":
-    count_stock(float(sys.argv[1]))
+    _, seconds = sys.argv
+    count_stock(float(seconds))
