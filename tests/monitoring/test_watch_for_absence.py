@@ -142,6 +142,8 @@ def test_a_proactive_trigger_alerts_when_a_success_is_missing(
     automated(automation)
     assert automation.name == "no-night-prices"
     assert automation.trigger.within == ten
+    success = {"prefect.flow-run.Completed"}
+    assert automation.trigger.after == automation.trigger.expect == success
     in_a_row = automation.model_copy(deep=True)
     in_a_row.trigger.after = set()
     in_a_row.actions[0].payload = "a window later"
