@@ -31,7 +31,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -385,11 +385,12 @@ def main(names: list[str], limit: float) -> bool:
                 backend.shared_server(folder / "server", backend.free_port())
             )
             rooms.put(Room(folder / "book", url))
-        with ThreadPoolExecutor(JOBS) as pool:
-            ends = [pool.submit(prove, rule, rooms, limit) for rule in rules]
-    for end in ends:
-        if end.exception():
-            print(end.exception())
+        pool = ThreadPoolExecutor(JOBS)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        ends = [pool.submit(prove, rule, rooms, limit) for rule in rules]
+        for end in as_completed(ends):
+            if end.exception():
+                print(end.exception(), flush=True)
     return all(not end.exception() and end.result() for end in ends)
 
 
@@ -404,6 +405,8 @@ if __name__ == "__main__":
         help="seconds for a rule; one with a result is passed over",
     )
     said = command.parse_args()
+    # A run that is ended takes its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if said.list:
         for rule in selection.called(said.slug, BOOK):
             print(*that_matter(rule), sep="\n")

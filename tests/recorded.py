@@ -150,9 +150,8 @@ def _changed(rule: Rule) -> Iterator[str]:
     result = mutants(rule.book).get(rule.slug)
     if is_current(result, rule):
         yield (
-            "To see whether a mistake in the right side would be noticed, it"
-            f" was changed in {result['noticed']} small ways, one at a time:"
-            " each change made a test or an output fail."
+            f"Each of {result['noticed']} small changes of the right side made"
+            " a test or an output fail."
         )
 
 

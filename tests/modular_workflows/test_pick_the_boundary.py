@@ -46,9 +46,9 @@ def test_a_failed_deployment_run_leaves_its_caller_completed(
     monkeypatch.setattr(dont.worker, "Runner", runner)
     with dont.worker.serve(dont.load_orders, name="pick-the-boundary"):
         state = dont.nightly(WITHOUT, return_state=True)
+        (child,) = children(api, state)  # before its runner stops
     runner.assert_called_once_with(query_seconds=1)
 
-    (child,) = children(api, state)
     assert state.is_completed()
     assert child.state_name == "Failed"
     assert f"Report for {WITHOUT} sent" in capsys.readouterr().out

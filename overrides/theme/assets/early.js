@@ -44,7 +44,7 @@
 
   // Focus cannot wait: what is typed next belongs into the field, and a phone shows its keyboard only in answer to a tap.
   function keep(event) {
-    if (event.key === "Tab") return; // the browser has moved the focus, and Material would take it from the search
+    if (event.key === "Tab") return; // the browser has done it
     const opens = ["f", "s", "/"].includes(event.key) && !event.ctrlKey && !event.metaKey;
     if (!opens || event.target.closest("input")) return missed.push(event);
     event.preventDefault();
