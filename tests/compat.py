@@ -96,8 +96,9 @@ def main(names: list[str]) -> None:
         left = [
             rule
             for rule in rules
-            if matrix.get(rule.slug, {}).get(prefect, {}).get("of")
-            != syntax.fingerprint(rule)
+            if not recorded.is_current(
+                matrix.get(rule.slug, {}).get(prefect), rule
+            )
         ]
         while left:
             now, left = left[:12], left[12:]

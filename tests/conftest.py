@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests import backend, contract, selection
+from tests import backend, contract, recorded, selection
 from tests.book import BOOK, ROOT, copied
 
 if TYPE_CHECKING:
@@ -271,9 +271,7 @@ def table(
     """
 
     def compare(name: str, head: list[str], rows: list[list[str]]) -> None:
-        lines = [head, ["---"] * len(head), *rows]
-        text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-        record(room_of(request) / name, text)
+        record(room_of(request) / name, recorded.as_table(head, rows))
 
     return compare
 

@@ -166,12 +166,14 @@ def compat(page: Page) -> str:
         [f"[{rule.title}]({rule.path})", *(_held(rule, v) for v in versions)]
         for rule in page.book.rules
     ]
-    lines = [
-        ["Rule", *versions, prefect()],
-        ["---"] * (len(versions) + 2),
-        *([*row, HELD] for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    head = ["Rule", *versions, prefect()]
+    return as_table(head, [[*row, HELD] for row in rows])
+
+
+def as_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table as Markdown, from cells that are Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _held(rule: Rule, version: str) -> str:
@@ -255,11 +257,13 @@ def prefect_2(page: Page) -> str:
     rows = tomllib.loads(file.read_text("utf-8"))["row"]
     return "\n\n".join(
         f"## {topic} {{ #{_slug(topic)} }}\n\n"
-        "| Old | Today it says | Write instead |\n| --- | --- | --- |\n"
-        + "\n".join(
-            f"| `{row['old']}` | {_code(row['says'])} | {row['write']} |"
-            for row in rows
-        )
+        + as_table(
+            ["Old", "Today it says", "Write instead"],
+            [
+                [f"`{row['old']}`", _code(row["says"]), row["write"]]
+                for row in rows
+            ],
+        ).strip()
         for topic, rows in itertools.groupby(rows, lambda row: row["topic"])
     )
 
