@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -40,6 +41,15 @@ ENVIRONMENT = {
     "PREFECT_LOGGING_COLORS": "false",
     "NO_COLOR": "1",
     "NO_MKDOCS_2_WARNING": "1",
+}
+
+# A server keeps the leases of limits in files below its home, and looks often
+# for those that have ended.
+LEASES_IN_FILES = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
+    "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
 }
 
 # `-m prefect`, as Python runs it, without the garbage collector.
@@ -216,6 +226,20 @@ def prefect_server(
     ):
         keep_migrated(home)
         yield url
+
+
+def end_leases(home: Path) -> None:
+    """Let the time of the leases go by that a server in `home` has in files.
+
+    The server looks for a lease when its index says that it has ended: so the
+    index comes last. It deletes a lease of which it reads only half: so each
+    file is replaced as a whole.
+    """
+    leases = home / "concurrency_leases"
+    for file in *leases.glob("*-*.json"), leases / "expirations.json":
+        aged = home / "aged.json"
+        aged.write_text(re.sub(r'"20(?=\d\d-)', '"19', file.read_text()))
+        aged.replace(file)
 
 
 @contextmanager

@@ -1,5 +1,4 @@
 import asyncio
-import re
 import time
 from contextlib import ExitStack
 from inspect import signature
@@ -21,7 +20,13 @@ from prefect.runtime import flow_run
 from prefect.states import Pending
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tests.backend import free_port, patient, prefect_server
+from tests.backend import (
+    LEASES_IN_FILES,
+    end_leases,
+    free_port,
+    patient,
+    prefect_server,
+)
 from tests.observe import client_of, log_messages, settles, task_runs
 from tests.programs import python
 
@@ -179,12 +184,6 @@ def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
-    often = {"PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1"}
-    files = {
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
-            "prefect.server.concurrency.lease_storage.filesystem"
-        )
-    }
     with client_of(url) as api:
 
         def lease() -> str:
@@ -199,7 +198,7 @@ def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
         with prefect_server(tmp_path, port):
             api.upsert_global_concurrency_limit_by_name("orders-load", limit=1)
             forgotten = lease()
-        with prefect_server(tmp_path, port, **often, **files):
+        with prefect_server(tmp_path, port, **LEASES_IN_FILES):
             api.release_concurrency_slots_with_lease(forgotten)
             assert taken() == 1
             command = "prefect gcl update orders-load --active-slots 0"
@@ -207,18 +206,14 @@ def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
             python(*command, cwd=tmp_path, PREFECT_API_URL=url)
             assert taken() == 0
             kept = lease()
-        with prefect_server(tmp_path, port, **often, **files):
+        with prefect_server(tmp_path, port, **LEASES_IN_FILES):
             assert taken() == 1
             api.renew_concurrency_lease(kept, lease_duration=300)
             api.release_concurrency_slots_with_lease(kept)
             assert taken() == 0
 
             lease()  # of a program that is killed: five minutes go by
-            for file in (tmp_path / "concurrency_leases").glob("*.json"):
-                text = re.sub(
-                    r'("expiration": "|: ")20', r"\g<1>19", file.read_text()
-                )
-                file.write_text(text)
+            end_leases(tmp_path)
             settles(taken, 0)
     assert signature(concurrency).parameters["lease_duration"].default == 300
 

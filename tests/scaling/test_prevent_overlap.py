@@ -15,7 +15,7 @@ from prefect.runner import Runner
 from prefect.states import Pending
 from prefect.workers.process import ProcessWorker
 
-from tests.backend import prefect_server
+from tests.backend import LEASES_IN_FILES, end_leases, prefect_server
 from tests.observe import client_of, settles
 from tests.programs import python
 
@@ -217,17 +217,10 @@ def test_a_run_that_starts_slowly_loses_its_slot(tmp_path):
     start beside it. Prefect gives it five minutes, or the
     `grace_period_seconds` of the limit.
     """
-    files = {
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
-            "prefect.server.concurrency.lease_storage.filesystem"
-        ),
-        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
-    }
     with (
-        prefect_server(tmp_path, **files) as url,
+        prefect_server(tmp_path, **LEASES_IN_FILES) as url,
         client_of(url) as api,
     ):
-        leases = tmp_path / "concurrency_leases"
         for grace in 1800, None:
             one = ConcurrencyLimitConfig(
                 limit=1,
@@ -238,18 +231,16 @@ def test_a_run_that_starts_slowly_loses_its_slot(tmp_path):
                 "slow", concurrency_limit=one
             ).apply()
             state = start(api, deployment)
-            lease = leases / (
-                f"{state.state_details.deployment_concurrency_lease_id}.json"
-            )
-            said = json.loads(lease.read_text())
+            lease = state.state_details.deployment_concurrency_lease_id
+            file = tmp_path / f"concurrency_leases/{lease}.json"
+            said = json.loads(file.read_text())
             ends, began = (
                 datetime.fromisoformat(said[key])
                 for key in ("expiration", "created_at")
             )
             assert round((ends - began).total_seconds()) == (grace or 300)
             assert start(api, deployment).is_cancelled()
-            for file in leases.glob("*.json"):  # that time goes by
-                file.write_text(file.read_text().replace('"20', '"19'))
+            end_leases(tmp_path)
             settles(partial(begins, api, deployment), True)
             api.delete_deployment(deployment)
 
