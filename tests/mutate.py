@@ -236,7 +236,9 @@ class Room:
 
     def __init__(self, folder: Path, url: str):
         self.folder, self.url = folder, url
-        copied(folder)
+        self.book = folder / "book"
+        self.said = ""
+        copied(self.book)
 
     def passes(self, rule: Rule, seconds: float) -> bool:
         """Whether the rule's tests and programs pass here, in this time."""
@@ -244,6 +246,7 @@ class Room:
         # A fork would have read the settings before pytest has set them.
         command = [sys.executable, "-m", "pytest"]
         command += ["tests/test_examples.py", test]
+        # Outside of the book: the suites that tests run read no settings of it.
         command += [f"--basetemp={self.folder / 'temporary'}"]
         command += ["-k", rule.room.name, f"--api-url={self.url}", "-x", "-q"]
         # What noticed the last change is the first that may notice this one.
@@ -252,17 +255,17 @@ class Room:
         env = os.environ | {"PYTHONUNBUFFERED": ""}
         try:
             run = programs.tool(
-                *command, cwd=self.folder, env=env, timeout=seconds
+                *command, cwd=self.book, env=env, timeout=seconds
             )
         except subprocess.TimeoutExpired:
             self.end_processes()
             return False
         finally:
             observe.clear(self.url)
+        self.said = run.stdout + run.stderr
         if run.returncode > 2:  # 2: the test's file could not be imported
-            print(run.stdout, run.stderr, file=sys.stderr)
             raise RuntimeError(
-                f"{rule.slug}: pytest ended with {run.returncode}"
+                f"{rule.slug}: pytest ended with {run.returncode}:\n{self.said}"
             )
         return run.returncode == 0
 
@@ -274,7 +277,7 @@ class Room:
                     os.kill(int(link.parent.name), signal.SIGKILL)
 
     def notices(self, mutant: Mutant, rule: Rule, seconds: float) -> bool:
-        file = self.folder / mutant.file
+        file = self.book / mutant.file
         text = file.read_text("utf-8")
         file.write_text(mutant.text, "utf-8")
         try:
@@ -318,7 +321,7 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
     try:
         begin = time.monotonic()
         if not room.passes(rule, 600):
-            raise RuntimeError(f"{rule.slug}: its own tests fail.")
+            raise RuntimeError(f"{rule.slug}: its own tests fail:\n{room.said}")
         seconds = 3 * (time.monotonic() - begin) + 30
         made, noticed = 0, 0
         while made < len(wrong) and time.monotonic() - begin < limit:
@@ -328,7 +331,9 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
                 print(f"nothing notices {wrong[made]}", flush=True)
             made += 1
         if not room.passes(rule, 600):
-            raise RuntimeError(f"{rule.slug}: a change left something behind.")
+            raise RuntimeError(
+                f"{rule.slug}: a change left something behind:\n{room.said}"
+            )
     finally:
         rooms.put(room)
     print(f"{rule.slug}: {noticed} of {made} changes were noticed", flush=True)
@@ -384,7 +389,7 @@ def main(names: list[str], limit: float) -> bool:
             url = stack.enter_context(
                 backend.shared_server(folder / "server", backend.free_port())
             )
-            rooms.put(Room(folder / "book", url))
+            rooms.put(Room(folder / "room", url))
         pool = ThreadPoolExecutor(JOBS)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         ends = [pool.submit(prove, rule, rooms, limit) for rule in rules]

@@ -144,6 +144,10 @@ def test_a_proactive_trigger_alerts_when_a_success_is_missing(
     assert automation.trigger.within == ten
     success = {"prefect.flow-run.Completed"}
     assert automation.trigger.after == automation.trigger.expect == success
+    assert automation.trigger.match_related.root == {
+        "prefect.resource.role": "flow",
+        "prefect.resource.name": NAME,
+    }
     in_a_row = automation.model_copy(deep=True)
     in_a_row.trigger.after = set()
     in_a_row.actions[0].payload = "a window later"
