@@ -105,6 +105,7 @@ def test_with_profiles_alone_the_trial_stays_on_the_laptop(shell, servers):
     httpx.post(
         f"{team}/flow_runs/", json={"flow_id": morning["id"], "name": "morning"}
     ).raise_for_status()
+    shell("prefect profile use team")
     ended, new_runs = runs_of("do.sh", shell, servers)
 
     assert new_runs == {LAPTOP: 1, TEAM: 0}

@@ -12,9 +12,6 @@ from prefect.exceptions import (
     SignatureMismatchError,
 )
 from prefect.flow_engine import run_flow
-from prefect.settings import (
-    PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY as CLEAR,
-)
 from prefect.settings import temporary_settings
 from prefect.testing.cli import invoke_and_assert
 
@@ -111,8 +108,13 @@ def test_the_last_schedule_stays(folder, api):
     """It does not delete the last schedule of a deployment. If you take one of
     two out, it is deleted, but with `schedules: []`, or without the key, what
     is there stays. End the last one with `active: false`, or deploy
-    `schedules: []` with `PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY=true`.
+    `schedules: []` with `PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY=true`, a
+    setting that Prefect has since 3.9.
     """
+    from prefect.settings import (
+        PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY as CLEAR,
+    )
+
     text = (folder / "prefect.yaml").read_text()
 
     def after(schedules):
