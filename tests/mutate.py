@@ -259,6 +259,7 @@ class Room:
             )
         except subprocess.TimeoutExpired:
             self.end_processes()
+            self.said = f"They did not end in {seconds:.0f} seconds."
             return False
         finally:
             observe.clear(self.url)
