@@ -236,12 +236,10 @@ class Room:
 
     def __init__(self, folder: Path, url: str):
         self.folder, self.url = folder, url
-        self.book = folder / "book"
-        self.said = ""
-        copied(self.book)
+        self.book = copied(folder / "book")
 
-    def passes(self, rule: Rule, seconds: float) -> bool:
-        """Whether the rule's tests and programs pass here, in this time."""
+    def failure(self, rule: Rule, seconds: float) -> str:
+        """What the rule's tests and programs say here if they fail, or ""."""
         test = rule.test.relative_to(ROOT)
         # A fork would have read the settings before pytest has set them.
         command = [sys.executable, "-m", "pytest"]
@@ -259,16 +257,15 @@ class Room:
             )
         except subprocess.TimeoutExpired:
             self.end_processes()
-            self.said = f"They did not end in {seconds:.0f} seconds."
-            return False
+            return f"They did not end in {seconds:.0f} seconds."
         finally:
             observe.clear(self.url)
-        self.said = run.stdout + run.stderr
+        said = run.stdout + run.stderr
         if run.returncode > 2:  # 2: the test's file could not be imported
             raise RuntimeError(
-                f"{rule.slug}: pytest ended with {run.returncode}:\n{self.said}"
+                f"{rule.slug}: pytest ended with {run.returncode}:\n{said}"
             )
-        return run.returncode == 0
+        return f"They failed:\n{said}" if run.returncode else ""
 
     def end_processes(self) -> None:
         """End what a run that hangs has started."""
@@ -282,7 +279,7 @@ class Room:
         text = file.read_text("utf-8")
         file.write_text(mutant.text, "utf-8")
         try:
-            return not self.passes(rule, seconds)
+            return bool(self.failure(rule, seconds))
         finally:
             file.write_text(text, "utf-8")
 
@@ -321,8 +318,8 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
     room = rooms.get()
     try:
         begin = time.monotonic()
-        if not room.passes(rule, 600):
-            raise RuntimeError(f"{rule.slug}: its own tests fail:\n{room.said}")
+        if said := room.failure(rule, 600):
+            raise RuntimeError(f"{rule.slug}: its own tests fail. {said}")
         seconds = 3 * (time.monotonic() - begin) + 30
         made, noticed = 0, 0
         while made < len(wrong) and time.monotonic() - begin < limit:
@@ -331,9 +328,9 @@ def prove(rule: Rule, rooms: queue.Queue[Room], limit: float) -> bool:
             else:
                 print(f"nothing notices {wrong[made]}", flush=True)
             made += 1
-        if not room.passes(rule, 600):
+        if said := room.failure(rule, 600):
             raise RuntimeError(
-                f"{rule.slug}: a change left something behind:\n{room.said}"
+                f"{rule.slug}: a change left something behind. {said}"
             )
     finally:
         rooms.put(room)
