@@ -15,7 +15,7 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -33,7 +33,7 @@ DECISION = re.compile(
     r"(?:--8<-- \"(?P<seen>.+)\"|(?P<typed>(?:\|.*\n)+))"
 )
 
-HELD, DIFFERS = "✓", "these did not hold:"
+HELD, NOT_RUN = "✓", "not run"
 
 # What names of test functions cannot write as people do.
 ACRONYMS = {"api", "ci", "json", "sla", "url", "utc", "yaml"}
@@ -132,17 +132,30 @@ Proven with an open-source server.{cloud}{ran}
 
 def _older(rule: Rule) -> Iterator[str]:
     """What older versions of Prefect showed of a rule."""
-    cells = {
-        version: _held(rule, version)
-        for version in matrix(rule.book).get(rule.slug, {})
-    }
-    if held := [version for version, cell in cells.items() if cell == HELD]:
+    versions = in_order(matrix(rule.book).get(rule.slug, {}))
+    if held := [v for v in versions if _cell(rule, v) == HELD]:
         yield (
-            f"The same tests and programs passed on Prefect {', '.join(held)}."
+            f"The same tests and programs passed on Prefect {_listed(held)}."
         )
-    for version, cell in cells.items():
-        if cell.startswith(DIFFERS):
-            yield f"On Prefect {version} {cell}"
+    for difference, where in differences(rule):
+        yield (
+            f"On Prefect {_listed(where)}"
+            f" ({_listed([_what(rule, name) for name in difference['what']])}):"
+            f" {difference['how']}"
+        )
+
+
+def _what(rule: Rule, name: str) -> str:
+    """A program, or a claim as a link to where the page lists it."""
+    claims = claims_of(rule.test)
+    if name not in claims:
+        return name
+    number = claims.index(name) + 1
+    return f"[claim {number}](#proof-{number})"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _changed(rule: Rule) -> Iterator[str]:
@@ -156,18 +169,30 @@ def _changed(rule: Rule) -> Iterator[str]:
 
 
 def compat(page: Page) -> str:
-    """On which versions of Prefect each rule held, and what did not."""
-    versions = sorted(
-        {v for row in matrix(page.book).values() for v in row},
-        key=lambda v: [int(part) for part in v.split(".")],
-    )
+    """On which versions of Prefect each rule held, and how others differ."""
+    versions = in_order({v for row in matrix(page.book).values() for v in row})
     # That all holds on the installed version is what the whole suite says.
     rows = [
-        [f"[{rule.title}]({rule.path})", *(_held(rule, v) for v in versions)]
+        [
+            f"[{rule.title}]({rule.path})",
+            *(_cell(rule, version) for version in versions),
+            HELD,
+        ]
         for rule in page.book.rules
     ]
-    head = ["Rule", *versions, prefect()]
-    return as_table(head, [[*row, HELD] for row in rows])
+    differ = "\n".join(
+        f"- [{rule.title}]({rule.path}){{ #{rule.slug} }}\n"
+        + "".join(
+            f"    - {_listed(where)}: {difference['how']}\n"
+            for difference, where in found
+        )
+        for rule in page.book.rules
+        if (found := [*differences(rule)])
+    )
+    return (
+        as_table(["Rule", *versions, prefect()], rows)
+        + f"\n## What differs {{ #what-differs }}\n\n{differ}"
+    )
 
 
 def as_table(head: list[str], rows: list[list[str]]) -> str:
@@ -176,12 +201,30 @@ def as_table(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _held(rule: Rule, version: str) -> str:
-    """What a version showed of a rule as it is now, as a cell."""
-    cell = matrix(rule.book).get(rule.slug, {}).get(version)
-    if not is_current(cell, rule):
-        return "not run since the last change"
-    return f"{DIFFERS} {' '.join(cell['failed'])}" if cell["failed"] else HELD
+def _cell(rule: Rule, version: str) -> str:
+    """What a version showed of a rule as it is now."""
+    result = matrix(rule.book).get(rule.slug, {}).get(version)
+    if not is_current(result, rule):
+        return NOT_RUN
+    return f"[differs](#{rule.slug})" if result["failed"] else HELD
+
+
+def differences(rule: Rule) -> Iterator[tuple[dict, list[str]]]:
+    """How older versions differ, each with the versions that do."""
+    row = matrix(rule.book).get(rule.slug, {})
+    for difference in compat_notes(rule.book):
+        where = [
+            version
+            for version in in_order(row)
+            if is_current(row[version], rule)
+            and {*row[version]["failed"]} & {*difference["what"]}
+        ]
+        if difference["rule"] == rule.slug and where:
+            yield difference, where
+
+
+def in_order(versions: Iterable[str]) -> list[str]:
+    return sorted(versions, key=lambda v: [int(part) for part in v.split(".")])
 
 
 def is_current(result: dict | None, rule: Rule) -> bool:
@@ -192,6 +235,19 @@ def is_current(result: dict | None, rule: Rule) -> bool:
 def matrix(book: Book) -> dict[str, dict[str, dict[str, str | list[str]]]]:
     """What `make compat` found, by the slugs of rules and the versions."""
     return json.loads((book.root / "tests/compat.json").read_text("utf-8"))
+
+
+def compat_notes(book: Book) -> list[dict]:
+    """What people wrote of the differences: the rule, what differs, and how."""
+    file = book.root / "tests/compat.toml"
+    notes = tomllib.loads(file.read_text("utf-8"))["difference"]
+    for note in notes:
+        if note.keys() != {"rule", "what", "how"} or not all(note.values()):
+            raise BookError(
+                f"tests/compat.toml: {note}: give a difference `rule`, `what`"
+                " and `how`, and no more."
+            )
+    return notes
 
 
 def mutants(book: Book) -> dict[str, dict[str, int | str]]:

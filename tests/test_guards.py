@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import contract, mutate, observe, recorded, set_up
+from tests import compat, contract, mutate, observe, recorded, set_up
 from tests.book import ROOT, Book, BookError, Rule
 from tests.programs import run_program, tool
 
@@ -226,6 +226,25 @@ def test_a_mistake_that_nothing_notices_is_found(copy):
     with (copy / TEST).open("a") as end:
         end.write("MORE = 1\n")
     assert "no result of" in [*mutate.problems(rule)][-1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"detect-zombies"', '"detect"', "detect: there is no such rule"),
+        ("Who is killed", "Who is hurt", "zombies: Who is killed.*: say how"),
+        ('what = ["', 'what = ["It held.", "', "It held.: it held. Take it"),
+    ],
+)
+def test_a_difference_that_is_not_explained_is_found(old, new, message, copy):
+    replace(copy / "tests/compat.toml", old, new)
+    assert re.search(message, "\n".join(compat.problems(Book(copy))))
+
+
+def test_a_difference_without_an_explanation_stops(copy):
+    replace(copy / "tests/compat.toml", "how =", "why =")
+    with pytest.raises(BookError, match=r"compat.toml: .* give a difference"):
+        [*compat.problems(Book(copy))]
 
 
 def test_two_programs_with_the_same_text_are_found(copy):

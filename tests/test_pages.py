@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import contract, mutate, recorded
+from tests import compat, contract, mutate, recorded
 from tests.book import BOOK, ROOT
 
 PAGES = {page.name: page for page in BOOK.pages}
@@ -24,6 +24,10 @@ def test_the_rooms_of_all_rules_stand_in_step():
 @pytest.mark.parametrize("slug", RULES)
 def test_a_mistake_on_the_right_side_is_noticed(slug):
     contract.report(mutate.problems(RULES[slug]))
+
+
+def test_the_matrix_says_how_older_versions_differ():
+    contract.report(compat.problems(BOOK))
 
 
 @pytest.mark.parametrize("name", [page.name for page in RECORDED])
