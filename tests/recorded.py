@@ -181,9 +181,9 @@ def compat(page: Page) -> str:
         for rule in page.book.rules
     ]
     differ = "\n".join(
-        f"- [{rule.title}]({rule.path}){{ #{rule.slug} }}\n"
+        f"- [{rule.title}]({rule.path})"
         + "".join(
-            f"    - {_listed(where)}: {difference['how']}\n"
+            f"<br>{_listed(where)}: {difference['how']}"
             for difference, where in found
         )
         for rule in page.book.rules
@@ -206,7 +206,7 @@ def _cell(rule: Rule, version: str) -> str:
     result = matrix(rule.book).get(rule.slug, {}).get(version)
     if not is_current(result, rule):
         return NOT_RUN
-    return f"[differs](#{rule.slug})" if result["failed"] else HELD
+    return f"[differs]({rule.path}#proof)" if result["failed"] else HELD
 
 
 def differences(rule: Rule) -> Iterator[tuple[dict, list[str]]]:
