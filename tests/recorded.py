@@ -137,21 +137,16 @@ def _older(rule: Rule) -> Iterator[str]:
         yield (
             f"The same tests and programs passed on Prefect {_listed(held)}."
         )
+    claims = claims_of(rule.test)
     for difference, where in differences(rule):
+        what = [
+            f"claim {claims.index(name) + 1}" if name in claims else name
+            for name in difference["what"]
+        ]
         yield (
-            f"On Prefect {_listed(where)}"
-            f" ({_listed([_what(rule, name) for name in difference['what']])}):"
+            f"On Prefect {_listed(where)} ({_listed(what)}):"
             f" {difference['how']}"
         )
-
-
-def _what(rule: Rule, name: str) -> str:
-    """A program, or a claim as a link to where the page lists it."""
-    claims = claims_of(rule.test)
-    if name not in claims:
-        return name
-    number = claims.index(name) + 1
-    return f"[claim {number}](#proof-{number})"
 
 
 def _listed(words: list[str]) -> str:
