@@ -206,16 +206,16 @@ def _cell(rule: Rule, version: str) -> str:
 
 def differences(rule: Rule) -> Iterator[tuple[dict, list[str]]]:
     """How older versions differ, each with the versions that do."""
-    row = matrix(rule.book).get(rule.slug, {})
+    found = {
+        version: result["failed"]
+        for version, result in matrix(rule.book).get(rule.slug, {}).items()
+        if is_current(result, rule)
+    }
     for difference in compat_notes(rule.book):
-        where = [
-            version
-            for version in in_order(row)
-            if is_current(row[version], rule)
-            and {*row[version]["failed"]} & {*difference["what"]}
-        ]
-        if difference["rule"] == rule.slug and where:
-            yield difference, where
+        if difference["rule"] == rule.slug:
+            what = {*difference["what"]}
+            if where := [v for v in in_order(found) if what & {*found[v]}]:
+                yield difference, where
 
 
 def in_order(versions: Iterable[str]) -> list[str]:
