@@ -33,7 +33,7 @@ DECISION = re.compile(
     r"(?:--8<-- \"(?P<seen>.+)\"|(?P<typed>(?:\|.*\n)+))"
 )
 
-HELD, NOT_RUN = "✓", "not run"
+HELD = "✓"
 
 # What names of test functions cannot write as people do.
 ACRONYMS = {"api", "ci", "json", "sla", "url", "utc", "yaml"}
@@ -98,7 +98,7 @@ def reason(page: Page) -> str:
         f"{page.description}\n\n"
         f"Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof); a ✓"
         " leads from a sentence to its test."
-        f" Applies to {' and '.join(page.front_matter.applies_to)}."
+        f" Applies to {_listed(page.front_matter.applies_to)}."
         "\n{ .proven }"
     )
 
@@ -132,8 +132,7 @@ Proven with an open-source server.{cloud}{ran}
 
 def _older(rule: Rule) -> Iterator[str]:
     """What older versions of Prefect showed of a rule."""
-    versions = in_order(matrix(rule.book).get(rule.slug, {}))
-    if held := [v for v in versions if _cell(rule, v) == HELD]:
+    if held := [v for v, failed in results(rule).items() if not failed]:
         yield (
             f"The same tests and programs passed on Prefect {_listed(held)}."
         )
@@ -165,14 +164,10 @@ def _changed(rule: Rule) -> Iterator[str]:
 
 def compat(page: Page) -> str:
     """On which versions of Prefect each rule held, and how others differ."""
-    versions = in_order({v for row in matrix(page.book).values() for v in row})
+    versions = _in_order({v for row in matrix(page.book).values() for v in row})
     # That all holds on the installed version is what the whole suite says.
     rows = [
-        [
-            f"[{rule.title}]({rule.path})",
-            *(_cell(rule, version) for version in versions),
-            HELD,
-        ]
+        [f"[{rule.title}]({rule.path})", *_cells(rule, versions), HELD]
         for rule in page.book.rules
     ]
     differ = "\n".join(
@@ -196,29 +191,39 @@ def as_table(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _cell(rule: Rule, version: str) -> str:
-    """What a version showed of a rule as it is now."""
-    result = matrix(rule.book).get(rule.slug, {}).get(version)
-    if not is_current(result, rule):
-        return NOT_RUN
-    return f"[differs]({rule.path}#proof)" if result["failed"] else HELD
+def _cells(rule: Rule, versions: list[str]) -> Iterator[str]:
+    """What these versions showed of a rule as it is now."""
+    found = results(rule)
+    for version in versions:
+        if version not in found:
+            yield "not run"
+        elif found[version]:
+            yield f"[differs]({rule.path}#proof)"
+        else:
+            yield HELD
+
+
+def results(rule: Rule) -> dict[str, list[str]]:
+    """What failed of a rule as it is now, by the versions on which it ran."""
+    row = matrix(rule.book).get(rule.slug, {})
+    return {
+        version: row[version]["failed"]
+        for version in _in_order(row)
+        if is_current(row[version], rule)
+    }
 
 
 def differences(rule: Rule) -> Iterator[tuple[dict, list[str]]]:
     """How older versions differ, each with the versions that do."""
-    found = {
-        version: result["failed"]
-        for version, result in matrix(rule.book).get(rule.slug, {}).items()
-        if is_current(result, rule)
-    }
+    found = results(rule)
     for difference in compat_notes(rule.book):
         if difference["rule"] == rule.slug:
             what = {*difference["what"]}
-            if where := [v for v in in_order(found) if what & {*found[v]}]:
+            if where := [v for v, failed in found.items() if what & {*failed}]:
                 yield difference, where
 
 
-def in_order(versions: Iterable[str]) -> list[str]:
+def _in_order(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda v: [int(part) for part in v.split(".")])
 
 
