@@ -6,6 +6,7 @@ here runs Prefect.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bs4 import BeautifulSoup, Tag
 from mkdocs.config import load_config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.utils import meta
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pymdownx.snippets import SnippetMissingError
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,27 @@ INCLUDE = re.compile(
     r'^ *--8<-- "(?P<path>[^":]+)(:(?P<section>[^"]+))?"', re.MULTILINE
 )
 SYMPTOM = re.compile(r"^### (`+)(?P<text>.+)\1 \{", re.MULTILINE)
+
+# What a reader sees when something is wrong, in the order of the symptoms.
+SEEN = {
+    "completed": "It says Completed and is wrong",
+    "stuck": "It is stuck: Pending, Late, Running, Cancelling",
+    "absent": "It did not run, or does not show",
+    "failed": "It failed, crashed or was refused",
+    "twice": "It ran twice, or two ran at once",
+    "slow": "It is slow",
+    "secret": "A secret is visible",
+    "tests": "The tests lie, or take long",
+    "how": "Nothing is wrong: you ask how",
+}
+# Who can see whether a rule is kept, in the order of the checklist.
+CHECKED = {
+    "review": "In a code review",
+    "deployment": "In a deployment",
+    "server": "On the server",
+    "team": "Once per team",
+}
+LEVELS = ("essential", "recommended", "situational")
 
 
 class BookError(Exception):
@@ -39,12 +61,35 @@ class FrontMatter(BaseModel, extra="forbid"):
         description: One sentence that says why. Search results and link
             previews show it, and the page begins with it.
         applies_to: Where the rule holds.
+        level: How much a team that does not keep it has to fear.
+        checked: Who can see whether it is kept.
+        check: One sentence that is true of what keeps the rule.
+        asked: What readers in need of it type, in their words, by what they
+            see.
     """
 
     description: Annotated[str, Field(min_length=40, max_length=200)]
     applies_to: Annotated[
         list[Literal["open source", "Cloud"]], Field(min_length=1)
     ]
+    level: Literal[LEVELS]
+    checked: Literal[tuple(CHECKED)]
+    check: Annotated[str, Field(max_length=160, pattern=r"[.]$")]
+    asked: dict[
+        Literal[tuple(SEEN)],
+        Annotated[
+            list[Annotated[str, Field(max_length=90)]], Field(min_length=1)
+        ],
+    ]
+
+    @field_validator("asked")
+    @classmethod
+    def _of_a_few_lines(cls, asked: dict[str, list[str]]) -> dict:
+        if not 2 <= sum(map(len, asked.values())) <= 6:
+            raise ValueError("two to six lines in all")
+        if not asked.keys() - {"how"}:
+            raise ValueError("say also what they see, where the texts belong")
+        return asked
 
 
 @dataclass(frozen=True)
@@ -195,6 +240,11 @@ class Rule(Page):
             ) from error
 
     @cached_property
+    def asked(self) -> list[str]:
+        """What readers in need of it type, in the order of the page."""
+        return [*itertools.chain(*self.front_matter.asked.values())]
+
+    @cached_property
     def symptoms(self) -> list[str]:
         """The exact texts (errors, states, log lines) that lead to it."""
         return [found["text"] for found in SYMPTOM.finditer(self.body)]
@@ -221,11 +271,19 @@ class Rule(Page):
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: its introduction and its rules, in the order of the nav."""
+    """A chapter: its introduction and its rules, in the order of the nav.
+
+    Attributes:
+        pages: The introduction, and the page with the tests.
+    """
 
     title: str
     index: Page
     rules: list[Rule]
+
+    @property
+    def pages(self) -> tuple[Page, Page]:
+        return self.index, Page(self.index.book, f"{self.name}/tests.md")
 
     @property
     def name(self) -> str:

@@ -34,7 +34,7 @@ HEADINGS = [
 RECORDED_PARTS = {
     "index.md": {"edition", "chapters"},
     "checklist.md": {"checklist"},
-    "symptoms.md": {"symptoms"},
+    "symptoms.md": {"symptoms", "states"},
     "decisions.md": {"decisions"},
     "coming-from-prefect-2.md": {"prefect_2"},
     "which-prefect.md": {"compat"},
@@ -191,9 +191,10 @@ def _text_problems(page: Page) -> Iterator[str]:
     marked = {part["name"] for part in recorded.PART.finditer(page.body)}
     wanted = RECORDED_PARTS.get(page.path, set())
     if isinstance(page, Rule):
-        wanted = {"reason", "proof"}
-    elif any(page.path == c.index.path for c in page.book.chapters):
-        wanted = {"rules"}
+        wanted = {"reason", "asked", "proof"}
+    for chapter in page.book.chapters:
+        if page in chapter.pages:
+            wanted = {"rules" if page == chapter.index else "tests"}
     for name in sorted(wanted - marked):
         yield (
             f"{page.name}: has no part '<!-- recorded: {name} -->' with"
@@ -281,11 +282,18 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
             f"{rule.name}: its headings are {second}; every rule page has"
             f" {HEADINGS}."
         )
-    if [text for _, text in third] != rule.symptoms or not third:
+    said = [text for _, text in third]
+    if said != rule.asked + rule.symptoms or not rule.symptoms:
         yield (
-            f"{rule.name}: its headings below 'Symptom' are {third}; they must"
-            " be exact texts, in backticks, at least one."
+            f"{rule.name}: its headings below 'Symptom' are {third}; below what"
+            " is asked they must be exact texts, in backticks, at least one."
         )
+    for line in rule.asked:
+        if [r for r in rule.book.rules if line in r.asked] != [rule]:
+            yield (
+                f"{rule.name}: asked: {line!r} leads to several rules. Say what"
+                " is different here."
+            )
     twice = [r.name for r in rule.book.rules if r.title == rule.title]
     if len(twice) > 1:
         yield f"{rule.name}: has the same title as {twice}."
@@ -303,9 +311,7 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
                     f"{rule.name}: shows {title.get_text()} below"
                     f" {section.get_text()!r}."
                 )
-    words = len(
-        sentences.reduced(sentences.PROOF.sub("", rule.body))[0].split()
-    )
+    words = len(sentences.reduced(recorded.PART.sub("", rule.body))[0].split())
     if words < WORDS:
         yield (
             f"{rule.name}: has {words} words around its programs. A reader"
@@ -456,7 +462,8 @@ def room_problems(book: Book) -> Iterator[str]:
             *(book.root / "tests" / folder).glob("*.py"),
             *(book.root / "snippets" / folder).glob("[!_]*"),
         ):
-            if place not in rooms and place.name != "index.md":
+            own = {page.file for page in chapter.pages}
+            if place not in rooms and place not in own:
                 yield (
                     f"{place.relative_to(book.root)}: is of no rule in the nav"
                     " of mkdocs.yml. Add its page there, or take it away."

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tests import sentences, syntax
-from tests.book import Book, BookError, Page, Rule
+from tests.book import CHECKED, LEVELS, SEEN, Book, BookError, Page, Rule
 
 PART = re.compile(
     r"(?P<start><!-- recorded: (?P<name>\w+) -->\n)"
@@ -94,19 +94,30 @@ def reason(page: Page) -> str:
     """Why a rule is one, and in a line where it holds and what proves it."""
     assert isinstance(page, Rule)
     tests = len(claims_of(page.test))
+    said = page.front_matter
     return (
         f"{page.description}\n\n"
-        f"Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof); a ✓"
+        f"{CHECKED[said.checked]}: {said.check}\n{{ .check }}\n\n"
+        f"{said.level.capitalize()}."
+        f" Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof); a ✓"
         " leads from a sentence to its test."
-        f" Applies to {_listed(page.front_matter.applies_to)}."
-        "\n{ .proven }"
+        f" Applies to {_listed(said.applies_to)}."
+        "\n{ .proven data-search-exclude }"
+    )
+
+
+def asked(page: Page) -> str:
+    """What readers in need of a rule type: headings, so that they are found."""
+    assert isinstance(page, Rule)
+    return "\n\n".join(
+        f"### {line} {{ #asked-{number} .asked }}"
+        for number, line in enumerate(page.asked, 1)
     )
 
 
 def proof(page: Page) -> str:
-    """What proves a rule: the claims, and the test itself."""
+    """What proves a rule: the claims, and where their tests stand."""
     assert isinstance(page, Rule)
-    test = page.test.relative_to(page.book.root).as_posix()
     claims = "\n".join(
         f"{number}. {claim}\n   {{ #proof-{number} }}"
         for number, claim in enumerate(claims_of(page.test), 1)
@@ -122,12 +133,23 @@ Proven with an open-source server.{cloud}{ran}
 
 {claims}
 
-??? example "The test that proves it"
-
-    ```python title="{test}"
-    --8<-- "{test}"
-    ```
+[Read the tests](tests.md#{page.slug}).
 """
+
+
+def tests(page: Page) -> str:
+    """The tests of the rules of the page's chapter."""
+    chapter = next(c for c in page.book.chapters if page in c.pages)
+    files = {
+        rule: rule.test.relative_to(page.book.root).as_posix()
+        for rule in chapter.rules
+    }
+    return "\n\n".join(
+        f"## {rule.title} {{ #{rule.slug} }}\n\n"
+        f"What they say is under [Proof]({rule.slug}.md#proof).\n\n"
+        f'```python title="{file}"\n--8<-- "{file}"\n```'
+        for rule, file in files.items()
+    )
 
 
 def _older(rule: Rule) -> Iterator[str]:
@@ -269,7 +291,7 @@ def as_sentence(name: str) -> str:
 
 def rules(page: Page) -> str:
     """The rules of the page's chapter, with their reasons."""
-    (chapter,) = (c for c in page.book.chapters if c.index.path == page.path)
+    chapter = next(c for c in page.book.chapters if page in c.pages)
     return "\n".join(
         f"- [{rule.title}]({rule.slug}.md)<br>{rule.description}"
         for rule in chapter.rules
@@ -286,24 +308,87 @@ def chapters(page: Page) -> str:
 
 
 def checklist(page: Page) -> str:
-    """Every rule as an item to tick, chapter by chapter."""
+    """What to check for each rule: by its level, and by who can see it."""
     return "\n\n".join(
-        f"## {chapter.title} {{ #{chapter.name} }}\n\n"
-        + "\n".join(f"- [ ] [{r.title}]({r.path})" for r in chapter.rules)
-        for chapter in page.book.chapters
+        f"## {level.capitalize()} {{ #{level} }}\n\n"
+        + "\n\n".join(
+            f"### {who} {{ #{level}-{checked} }}\n\n"
+            + "\n".join(
+                f"- [ ] {rule.front_matter.check} [{rule.title}]({rule.path})"
+                for rule in rules
+            )
+            for checked, who in CHECKED.items()
+            if (rules := [*_to_check(page.book, level, checked)])
+        )
+        for level in LEVELS
     )
 
 
+def _to_check(book: Book, level: str, checked: str) -> Iterator[Rule]:
+    for rule in book.rules:
+        said = rule.front_matter
+        if (said.level, said.checked) == (level, checked):
+            yield rule
+
+
 def symptoms(page: Page) -> str:
-    """Every symptom with the rules that it leads to, chapter by chapter."""
+    """What readers see, with the rules that explain it, essentials first."""
+    by_level = sorted(
+        page.book.rules, key=lambda rule: LEVELS.index(rule.front_matter.level)
+    )
     return "\n\n".join(
-        f"## {chapter.title} {{ #{chapter.name} }}\n\n"
-        + "\n".join(
-            f"- `{symptom}`<br>[{rule.title}]({rule.path})"
-            for rule in chapter.rules
-            for symptom in rule.symptoms
+        f"## {heading} {{ #{seen} }}\n\n"
+        + as_table(
+            ["What you see", "The rule"],
+            [
+                [
+                    "<br>".join(
+                        rule.front_matter.asked[seen]
+                        + [_code(text) for text in _texts(rule, seen)]
+                    ),
+                    f"[{rule.title}]({rule.path})",
+                ]
+                for rule in by_level
+                if seen in rule.front_matter.asked
+            ],
+        ).strip()
+        for seen, heading in SEEN.items()
+        if seen != "how"
+    )
+
+
+def _texts(rule: Rule, seen: str) -> list[str]:
+    """The exact texts of a rule, where its readers see them.
+
+    A text is a failure in most cases, so it stands there if the rule does.
+    """
+    places = [key for key in rule.front_matter.asked if key != "how"]
+    place = "failed" if "failed" in places else places[0]
+    return rule.symptoms if seen == place else []
+
+
+def states(page: Page) -> str:
+    """Every state of Prefect, what it says, and the rules about it."""
+    file = page.book.root / "snippets/states.toml"
+    rows = tomllib.loads(file.read_text("utf-8"))["state"]
+    rules = {rule.slug: rule for rule in page.book.rules}
+    if strange := {slug for row in rows for slug in row["rules"]} - {*rules}:
+        raise BookError(
+            f"snippets/states.toml: {_listed(sorted(strange))}: no such rule."
         )
-        for chapter in page.book.chapters
+    return as_table(
+        ["State", "What it says", "The rules"],
+        [
+            [
+                f"`{row['name']}`",
+                row["says"],
+                "<br>".join(
+                    f"[{rules[slug].title}]({rules[slug].path})"
+                    for slug in row["rules"]
+                ),
+            ]
+            for row in rows
+        ],
     )
 
 
@@ -372,19 +457,54 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in [
-        *(edition, reason, proof, rules, chapters, checklist, symptoms),
-        *(decisions, prefect_2, compat),
+        *(edition, reason, asked, proof, tests, rules, chapters, checklist),
+        *(symptoms, states, decisions, prefect_2, compat),
     ]
 }
 
 
 def checklist_to_paste(book: Book) -> str:
-    """The checklist as a Markdown task list, for a wiki or a template."""
+    """The essentials as a Markdown task list, for a wiki or a template."""
     return "\n".join(
-        f"\n## {chapter.title}\n\n"
-        + "".join(f"- [ ] {r.title} (`{r.slug}`)\n" for r in chapter.rules)
-        for chapter in book.chapters
+        f"\n## {who}\n\n"
+        + "".join(
+            f"- [ ] {rule.front_matter.check} (`{rule.slug}`)\n"
+            for rule in _to_check(book, LEVELS[0], checked)
+        )
+        for checked, who in CHECKED.items()
     ).lstrip()
+
+
+CODE = (".py", ".yaml", ".toml")
+# A number, or a name in quotes: what is another one where the reader is.
+VARYING = re.compile(
+    r"""(?P<quote>['"])(?P<name>[\w .-]+)(?P=quote)|\d+(?:\.\d+)*|."""
+)
+SPECIAL = re.compile(r"[][.^$*+?{}()|\\]")
+QUOTE = """["']"""
+
+
+def pattern(symptom: str, rule: Rule) -> str:
+    """A symptom as a regular expression for the messages of others.
+
+    Numbers and names in quotes may be others, but only names that are of the
+    rule's own programs: those of Prefect and Python are the same everywhere.
+    """
+    own = " ".join(
+        [file.relative_to(rule.room.parent).as_posix() for file in rule.files]
+        + [f.read_text("utf-8") for f in rule.files if f.suffix in CODE]
+    )
+    made = ""
+    for part in VARYING.finditer(symptom):
+        name = part["name"]
+        if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", own):
+            made += f"{QUOTE}[^\"']*{QUOTE}"
+        elif part[0][0].isdigit():
+            made += r"\d+(?:\.\d+)*"
+        else:
+            made += re.sub(QUOTE, QUOTE, SPECIAL.sub(r"\\\g<0>", part[0]))
+    # A client prints the server's JSON as Python does, with a space.
+    return made.replace(f"{QUOTE}:{QUOTE}", f"{QUOTE}: ?{QUOTE}")
 
 
 def rules_as_data(book: Book) -> str:
@@ -395,7 +515,11 @@ def rules_as_data(book: Book) -> str:
             "title": rule.title,
             "description": rule.description,
             "chapter": rule.chapter,
+            "level": rule.front_matter.level,
+            "check": rule.front_matter.check,
+            "asked": rule.asked,
             "symptoms": rule.symptoms,
+            "patterns": [pattern(text, rule) for text in rule.symptoms],
             "address": rule.address,
         }
         for rule in book.rules
@@ -405,13 +529,37 @@ def rules_as_data(book: Book) -> str:
 
 
 def site_settings(book: Book) -> str:
-    """`mkdocs.yml`, its footer with the version that everything ran on."""
-    return re.sub(
+    """`mkdocs.yml`, with what its footer and the list for tools say."""
+    settings = re.sub(
         r"(?<=ran on Prefect )[\w.]+(?=\.$)",
         prefect(),
         (book.root / "mkdocs.yml").read_text("utf-8"),
         flags=re.MULTILINE,
     )
+    listed = "".join(
+        f"        {json.dumps(title, ensure_ascii=False)}:\n"
+        + "".join(
+            f"          - {page.path}: {json.dumps(page.description)}\n"
+            for page in pages
+        )
+        for title, pages in _for_tools(book)
+    )
+    return re.sub(
+        r"(?<=      sections: # recorded\n)(?: {8}.*\n)+",
+        lambda _: listed,
+        settings,
+    )
+
+
+def _for_tools(book: Book) -> Iterator[tuple[str, list[Page]]]:
+    """The pages that are copied as Markdown, in the order of the book."""
+    for chapter in book.chapters:
+        yield chapter.title, [chapter.index, *chapter.rules]
+    rest = {page.path: page for page in book.pages if "/" not in page.path}
+    home = rest.pop("index.md")
+    yield "Lists", [*rest.values()]
+    about = [p for p in book.pages if p.path.startswith("about/")]
+    yield "About", [home, *about]
 
 
 def unproven(book: Book) -> str:

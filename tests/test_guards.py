@@ -160,6 +160,13 @@ def test_a_list_that_is_no_longer_recorded_is_found(page, copy):
     assert f"docs/{page}: has no part" in found
 
 
+def test_a_state_that_names_no_rule_is_found(copy):
+    replace(copy / "snippets/states.toml", "prevent-overlap", "prevent")
+    page = next(p for p in Book(copy).pages if p.path == "symptoms.md")
+    with pytest.raises(BookError, match=r"states.toml: prevent: no such rule"):
+        recorded.with_recorded_parts(page)
+
+
 def test_a_skip_fails_in_ci_and_a_plain_run_records_nothing(copy):
     with (copy / "tests/test_pages.py").open("a") as end:
         end.write("\n\ndef test_x():\n    pytest.skip('no browser')\n")

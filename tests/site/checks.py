@@ -50,11 +50,16 @@ def built_problems(page: Page, site: Path) -> Iterator[str]:
 
 
 def permalinks(book: Book, site: Path) -> Iterator[str]:
-    """List every address of the built site: pages and their headings."""
+    """List every address of the built site: pages and their headings.
+
+    What is asked may change its words: those headings are for the search.
+    """
     for page in book.pages:
         yield page.address
         soup = web.soup(site / page.address / "index.html")
         for heading in soup.select("article :is(h1, h2, h3, h4)[id]"):
+            if "asked" in heading.get("class", ""):
+                continue
             yield f"{page.address}#{heading['id']}"
 
 

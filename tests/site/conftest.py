@@ -27,7 +27,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with (home / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not fault.exists():
-            build = web.build(ROOT, folder, publish="true")
+            source = {
+                "REPO_URL": "https://example.org/prefect-best-practices",
+                "EDIT_URI": "edit/main/docs/",
+            }
+            build = web.build(ROOT, folder, publish="true", **source)
             sound = build.returncode == 0 and "WARNING" not in build.stderr
             fault.write_text("" if sound else f"no site: {build.stderr}")
     contract.report(fault.read_text().splitlines())

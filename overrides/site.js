@@ -1,13 +1,8 @@
-// What the theme leaves to us.
+// What the theme leaves to us. `make record` writes this file and early.js into docs/assets, without their comments.
 
-// What is pasted into the search is an error message: its signs are no search operators.
-document.addEventListener("paste", (event) => {
-  const input = event.target;
-  if (!input.matches(".md-search__input")) return;
-  event.preventDefault();
-  const text = event.clipboardData.getData("text").replace(/["*+:^~-]+/g, " ");
-  input.setRangeText(text, input.selectionStart, input.selectionEnd, "end");
-  input.dispatchEvent(new Event("keyup")); // what Material's search listens to
+// Material's search listens to keys; a text can also be pasted with the mouse, dropped or spoken.
+document.addEventListener("input", ({ target }) => {
+  if (target.matches(".md-search__input")) target.dispatchEvent(new Event("keyup"));
 });
 
 // The link sign of a heading offers its link in three forms.
@@ -23,6 +18,10 @@ document.addEventListener("click", (event) => {
   };
   const menu = document.createElement("div");
   menu.className = "copy-link";
+  menu.role = "group";
+  menu.ariaLabel = "Copy the link";
+  const said = document.createElement("span");
+  said.role = "status";
   for (const [label, data] of Object.entries(forms)) {
     const button = document.createElement("button");
     button.textContent = label;
@@ -30,17 +29,20 @@ document.addEventListener("click", (event) => {
       click.stopPropagation();
       const blobs = Object.entries(data).map(([type, text]) => [type, new Blob([text], { type })]);
       await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
-      button.textContent = "Copied";
+      said.textContent = "Copied";
+      sign.focus({ preventScroll: true });
       setTimeout(() => menu.remove(), 1000);
     };
     menu.append(button);
   }
+  menu.append(said);
+  menu.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape") return;
+    menu.remove();
+    sign.focus({ preventScroll: true });
+  });
   heading.after(menu);
   setTimeout(() => menu.firstChild.focus({ preventScroll: true })); // after the browser has gone to the heading
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") document.querySelector(".copy-link")?.remove();
 });
 
 // A rule is linked by its page; a heading below it by page and heading.
@@ -74,9 +76,57 @@ addEventListener("DOMContentLoaded", () => {
     nav.ariaLabel = nav.closest(".md-nav__item").querySelector(".md-nav__link").textContent.trim();
     nav.removeAttribute("aria-labelledby");
   }
+  for (const { parentElement: heading } of document.querySelectorAll(".headerlink")) heading.ariaLabel = textOf(heading);
   for (const bar of document.querySelectorAll(".md-code__nav")) bar.role = "presentation";
   for (const box of document.querySelectorAll(".task-list-item input"))
     box.ariaLabel = box.closest("li").textContent.trim();
   for (const box of document.querySelectorAll(".md-typeset :is(pre > code, table, .md-typeset__scrollwrap)"))
     reach.observe(box);
 });
+
+// The ticks of the checklist stay in this browser, by the rule that each line leads to.
+addEventListener(
+  "DOMContentLoaded",
+  () => {
+    const items = [...document.querySelectorAll(".task-list-item")].map((line) => ({
+      box: line.querySelector("input"),
+      text: line.textContent,
+      rule: line.querySelector("a"),
+    }));
+    if (!items.length) return;
+    const kept = JSON.parse(localStorage.getItem("ticks") ?? "[]");
+    for (const { box, rule } of items) box.checked = kept.includes(rule.textContent);
+    const keep = () => {
+      const ticked = items.filter(({ box }) => box.checked).map(({ rule }) => rule.textContent);
+      localStorage.setItem("ticks", JSON.stringify(ticked));
+    };
+    document.addEventListener("change", keep);
+
+    const open = () => items.filter(({ box }) => !box.checked);
+    const tools = document.createElement("p");
+    tools.className = "ticks";
+    const said = document.createElement("span");
+    said.role = "status";
+    const acts = {
+      "Copy what is open": async () => {
+        const lines = open().map(({ text, rule }) => `- [ ] ${text.replace(rule.textContent, "").trim()} (${rule.href})\n`);
+        await navigator.clipboard.writeText(lines.join(""));
+        said.textContent = `${lines.length} lines copied`;
+      },
+      "Reset the ticks": () => {
+        for (const { box } of items) box.checked = false;
+        keep();
+        said.textContent = "";
+      },
+    };
+    for (const [label, act] of Object.entries(acts)) {
+      const button = document.createElement("button");
+      button.textContent = label;
+      button.onclick = act;
+      tools.append(button);
+    }
+    tools.append(said);
+    document.querySelector("article h2").before(tools);
+  },
+  { once: true },
+);

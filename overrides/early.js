@@ -23,19 +23,45 @@
     }
   };
 
+  // A question is words, not lunr's operators, whether it is typed, pasted or comes with a link. A weight makes lunr
+  // look for the stem of a word, and the last word, which may be half typed, counts as a beginning too.
+  const QUERY = 2;
+  const RESULT = 3;
+  const inWords = ({ type, data }) => {
+    if (type !== QUERY) return { type, data };
+    const words = [...new Set(data.toLowerCase().match(/[\p{L}\p{N}]+(\.\d+)*/gu))];
+    const last = words.at(-1) ?? "";
+    const begun = last.length > 3 || words.length === 1 ? [last] : [];
+    return { type, data: [...words.map((word) => `${word}^5`), ...begun].join(" ") };
+  };
+
+  // Of two pages with a good section each, the one comes first of which more speaks of the question. Material counts the
+  // title of a page up to five times; here it is one heading among those in the words of readers.
+  const byPage = ({ type, data }) => {
+    if (type !== RESULT) return { type, data };
+    const worth = (sections) => {
+      const scores = sections.map(({ location, score }) => (location.includes("#") ? score : 0.5 * score));
+      const [best, ...others] = scores.sort((a, b) => b - a);
+      return best + 0.3 * others.slice(0, 4).reduce((sum, score) => sum + score, 0);
+    };
+    for (const { terms } of data.items.flat())
+      for (const word in terms) if (!terms[word]) delete terms[word]; // lunr found its stem, Material would say "Missing"
+    return { type, data: { ...data, items: data.items.sort((a, b) => worth(b) - worth(a)) } };
+  };
+
   const RealWorker = Worker;
   window.Worker = class extends EventTarget {
     constructor(address) {
       super();
       this.real = used.then(() => {
         const worker = new RealWorker(address);
-        worker.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+        worker.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data: byPage(data) }));
         return worker;
       });
     }
 
     async postMessage(message) {
-      (await this.real).postMessage(message);
+      (await this.real).postMessage(inWords(message));
     }
   };
 
