@@ -5,6 +5,11 @@ document.addEventListener("input", ({ target }) => {
   if (target.matches(".md-search__input")) target.dispatchEvent(new Event("keyup"));
 });
 
+// The button of the 404 page is the search's sign in the header.
+document.querySelector(".book-404-search")?.addEventListener("click", () => {
+  document.querySelector(".md-header__button[for=__search]").click();
+});
+
 // The link sign of a heading offers its link in three forms.
 document.addEventListener("click", (event) => {
   document.querySelector(".copy-link")?.remove();
