@@ -25,12 +25,9 @@ document.addEventListener("click", (event) => {
   menu.className = "copy-link";
   menu.role = "group";
   menu.ariaLabel = "Copy the link";
-  const said = document.createElement("span");
-  said.role = "status";
+  const said = statusLine();
   for (const [label, data] of Object.entries(forms)) {
-    const button = document.createElement("button");
-    button.textContent = label;
-    button.onclick = async (click) => {
+    const copy = async (click) => {
       click.stopPropagation();
       const blobs = Object.entries(data).map(([type, text]) => [type, new Blob([text], { type })]);
       await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
@@ -38,7 +35,7 @@ document.addEventListener("click", (event) => {
       sign.focus({ preventScroll: true });
       setTimeout(() => menu.remove(), 1000);
     };
-    menu.append(button);
+    menu.append(button(label, copy));
   }
   menu.append(said);
   menu.addEventListener("keydown", ({ key }) => {
@@ -90,48 +87,49 @@ addEventListener("DOMContentLoaded", () => {
 });
 
 // The ticks of the checklist stay in this browser, by the rule that each line leads to.
-addEventListener(
-  "DOMContentLoaded",
-  () => {
-    const items = [...document.querySelectorAll(".task-list-item")].map((line) => ({
-      box: line.querySelector("input"),
-      text: line.textContent,
-      rule: line.querySelector("a"),
-    }));
-    if (!items.length) return;
-    const kept = JSON.parse(localStorage.getItem("ticks") ?? "[]");
-    for (const { box, rule } of items) box.checked = kept.includes(rule.textContent);
-    const keep = () => {
-      const ticked = items.filter(({ box }) => box.checked).map(({ rule }) => rule.textContent);
-      localStorage.setItem("ticks", JSON.stringify(ticked));
-    };
-    document.addEventListener("change", keep);
+const items = [...document.querySelectorAll(".task-list-item")].map((line) => ({
+  box: line.querySelector("input"),
+  text: line.textContent,
+  rule: line.querySelector("a"),
+}));
+if (items.length) {
+  const kept = JSON.parse(localStorage.getItem("ticks") ?? "[]");
+  for (const { box, rule } of items) box.checked = kept.includes(rule.textContent);
+  const keep = () => {
+    const ticked = items.filter(({ box }) => box.checked).map(({ rule }) => rule.textContent);
+    localStorage.setItem("ticks", JSON.stringify(ticked));
+  };
+  document.addEventListener("change", keep);
 
-    const open = () => items.filter(({ box }) => !box.checked);
-    const tools = document.createElement("p");
-    tools.className = "ticks";
-    const said = document.createElement("span");
-    said.role = "status";
-    const acts = {
-      "Copy what is open": async () => {
-        const lines = open().map(({ text, rule }) => `- [ ] ${text.replace(rule.textContent, "").trim()} (${rule.href})\n`);
-        await navigator.clipboard.writeText(lines.join(""));
-        said.textContent = `${lines.length} lines copied`;
-      },
-      "Reset the ticks": () => {
-        for (const { box } of items) box.checked = false;
-        keep();
-        said.textContent = "";
-      },
-    };
-    for (const [label, act] of Object.entries(acts)) {
-      const button = document.createElement("button");
-      button.textContent = label;
-      button.onclick = act;
-      tools.append(button);
-    }
-    tools.append(said);
-    document.querySelector("article h2").before(tools);
-  },
-  { once: true },
-);
+  const said = statusLine();
+  const copy = async () => {
+    const lines = items
+      .filter(({ box }) => !box.checked)
+      .map(({ text, rule }) => `- [ ] ${text.replace(rule.textContent, "").trim()} (${rule.href})\n`);
+    await navigator.clipboard.writeText(lines.join(""));
+    said.textContent = `${lines.length} lines copied`;
+  };
+  const reset = () => {
+    for (const { box } of items) box.checked = false;
+    keep();
+    said.textContent = "";
+  };
+  const tools = document.createElement("p");
+  tools.className = "ticks";
+  tools.append(button("Copy what is open", copy), button("Reset the ticks", reset), said);
+  document.querySelector("article h2").before(tools);
+}
+
+function button(label, act) {
+  const made = document.createElement("button");
+  made.textContent = label;
+  made.onclick = act;
+  return made;
+}
+
+// What it comes to hold is read aloud.
+function statusLine() {
+  const made = document.createElement("span");
+  made.role = "status";
+  return made;
+}

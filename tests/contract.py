@@ -457,12 +457,12 @@ def room_problems(book: Book) -> Iterator[str]:
                 )
     for chapter in book.chapters:
         folder = chapter.name.replace("-", "_")
+        own = {page.file for page in chapter.pages}
         for place in (
             *(book.root / "docs" / chapter.name).glob("*.md"),
             *(book.root / "tests" / folder).glob("*.py"),
             *(book.root / "snippets" / folder).glob("[!_]*"),
         ):
-            own = {page.file for page in chapter.pages}
             if place not in rooms and place not in own:
                 yield (
                     f"{place.relative_to(book.root)}: is of no rule in the nav"

@@ -20,7 +20,16 @@ from importlib import metadata
 from pathlib import Path
 
 from tests import sentences, syntax
-from tests.book import CHECKED, LEVELS, SEEN, Book, BookError, Page, Rule
+from tests.book import (
+    CHECKED,
+    LEVELS,
+    SEEN,
+    Book,
+    BookError,
+    Chapter,
+    Page,
+    Rule,
+)
 
 PART = re.compile(
     r"(?P<start><!-- recorded: (?P<name>\w+) -->\n)"
@@ -139,7 +148,7 @@ Proven with an open-source server.{cloud}{ran}
 
 def tests(page: Page) -> str:
     """The tests of the rules of the page's chapter."""
-    chapter = next(c for c in page.book.chapters if page in c.pages)
+    chapter = _chapter_of(page)
     files = {
         rule: rule.test.relative_to(page.book.root).as_posix()
         for rule in chapter.rules
@@ -291,11 +300,15 @@ def as_sentence(name: str) -> str:
 
 def rules(page: Page) -> str:
     """The rules of the page's chapter, with their reasons."""
-    chapter = next(c for c in page.book.chapters if page in c.pages)
+    chapter = _chapter_of(page)
     return "\n".join(
         f"- [{rule.title}]({rule.slug}.md)<br>{rule.description}"
         for rule in chapter.rules
     )
+
+
+def _chapter_of(page: Page) -> Chapter:
+    return next(c for c in page.book.chapters if page in c.pages)
 
 
 def chapters(page: Page) -> str:
@@ -484,8 +497,8 @@ SPECIAL = re.compile(r"[][.^$*+?{}()|\\]")
 QUOTE = """["']"""
 
 
-def pattern(symptom: str, rule: Rule) -> str:
-    """A symptom as a regular expression for the messages of others.
+def patterns_of(rule: Rule) -> list[str]:
+    """Its symptoms as regular expressions for the messages of others.
 
     Numbers and names in quotes may be others, but only names that are of the
     rule's own programs: those of Prefect and Python are the same everywhere.
@@ -494,17 +507,22 @@ def pattern(symptom: str, rule: Rule) -> str:
         [file.relative_to(rule.room.parent).as_posix() for file in rule.files]
         + [f.read_text("utf-8") for f in rule.files if f.suffix in CODE]
     )
-    made = ""
-    for part in VARYING.finditer(symptom):
+
+    def varied(part: re.Match[str]) -> str:
         name = part["name"]
         if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", own):
-            made += f"{QUOTE}[^\"']*{QUOTE}"
-        elif part[0][0].isdigit():
-            made += r"\d+(?:\.\d+)*"
-        else:
-            made += re.sub(QUOTE, QUOTE, SPECIAL.sub(r"\\\g<0>", part[0]))
+            return f"{QUOTE}[^\"']*{QUOTE}"
+        if part[0][0].isdigit():
+            return r"\d+(?:\.\d+)*"
+        return re.sub(QUOTE, QUOTE, SPECIAL.sub(r"\\\g<0>", part[0]))
+
     # A client prints the server's JSON as Python does, with a space.
-    return made.replace(f"{QUOTE}:{QUOTE}", f"{QUOTE}: ?{QUOTE}")
+    return [
+        VARYING.sub(varied, text).replace(
+            f"{QUOTE}:{QUOTE}", f"{QUOTE}: ?{QUOTE}"
+        )
+        for text in rule.symptoms
+    ]
 
 
 def rules_as_data(book: Book) -> str:
@@ -519,7 +537,7 @@ def rules_as_data(book: Book) -> str:
             "check": rule.front_matter.check,
             "asked": rule.asked,
             "symptoms": rule.symptoms,
-            "patterns": [pattern(text, rule) for text in rule.symptoms],
+            "patterns": patterns_of(rule),
             "address": rule.address,
         }
         for rule in book.rules

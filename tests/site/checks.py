@@ -57,9 +57,9 @@ def permalinks(book: Book, site: Path) -> Iterator[str]:
     for page in book.pages:
         yield page.address
         soup = web.soup(site / page.address / "index.html")
-        for heading in soup.select("article :is(h1, h2, h3, h4)[id]"):
-            if "asked" in heading.get("class", ""):
-                continue
+        for heading in soup.select(
+            "article :is(h1, h2, h3, h4)[id]:not(.asked)"
+        ):
             yield f"{page.address}#{heading['id']}"
 
 
