@@ -4,6 +4,9 @@ from bs4 import BeautifulSoup
 
 
 def preprocess(soup: BeautifulSoup, output: str) -> None:
-    """Take the marks of proven sentences away: there is nothing to click."""
-    for mark in soup.select('a[href^="#proof-"]'):
-        mark.decompose()
+    """Take away the marks of proven sentences, and what runs a program.
+
+    There is nothing to click, and the address of this site is not known here.
+    """
+    for part in soup.select('a[href^="#proof-"], .run'):
+        part.decompose()

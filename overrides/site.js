@@ -5,9 +5,22 @@ document.addEventListener("input", ({ target }) => {
   if (target.matches(".md-search__input")) target.dispatchEvent(new Event("keyup"));
 });
 
-// The button of the 404 page is the search's sign in the header.
-document.querySelector(".book-404-search")?.addEventListener("click", () => {
+// A link that asks the reader opens the search. Without this script it leads to the symptoms.
+document.querySelector(".ask")?.addEventListener("click", (event) => {
+  event.preventDefault();
   document.querySelector(".md-header__button[for=__search]").click();
+});
+
+// The link to a page's copy as Markdown copies it.
+document.querySelector(".copy-page")?.addEventListener("click", async (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const link = event.target;
+  const text = fetch(link.href).then(async (page) => new Blob([await page.text()], { type: "text/plain" }));
+  await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
+  const said = statusLine();
+  link.after(said);
+  said.textContent = "Copied";
 });
 
 // The link sign of a heading offers its link in three forms.

@@ -352,7 +352,7 @@ def copied(to: Path) -> Path:
     """Copy what the book consists of, and return the copy."""
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("docs", "snippets", "tests", "overrides"):
-        shutil.copytree(ROOT / name, to / name, ignore=ignore)
+        shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=ignore)
     for file in [
         ROOT / "mkdocs.yml",
         *ROOT.glob("*.toml"),

@@ -32,7 +32,7 @@ HEADINGS = [
 # The parts that a page must leave to the recorder, by its path; a rule page
 # and the first page of a chapter have theirs too.
 RECORDED_PARTS = {
-    "index.md": {"edition", "chapters"},
+    "index.md": {"edition", "look", "chapters", "contents"},
     "checklist.md": {"checklist"},
     "symptoms.md": {"symptoms", "states"},
     "decisions.md": {"decisions"},
@@ -40,7 +40,7 @@ RECORDED_PARTS = {
     "which-prefect.md": {"compat"},
 }
 COMMENT = re.compile(
-    r"<!--(?! recorded: \w+ -->| /recorded -->| decision: [^\n]+ -->)"
+    r"<!--(?! recorded: \w+(?: [\w-]+)? -->| /recorded -->| decision: [^\n]+ -->)"
     r"\s*(.{,40})",
     re.DOTALL,
 )
@@ -106,8 +106,11 @@ def _block_problems(page: Page) -> Iterator[str]:
     """Check that each block is an include of a tested file, and says which."""
     root = page.book.root
     includes = [(root / i["path"], i["section"]) for i in page.includes]
+    made = recorded.blocks(page)
     above: Path | None = None
     for block in page.blocks:
+        if block.text in made:
+            continue
         shown = [
             i for i in includes if text_of(*i) == block.text and block.text
         ]
@@ -145,7 +148,7 @@ def _names(title: str, file: Path, page: Page) -> bool:
         return bool(title)
     if title == "Output":
         return file.suffix in (".out", ".txt")
-    name = title.partition(", saved as ")[0]
+    name = title.partition(", saved as ")[0].lstrip("✗✓ ")
     return name == file.name or file.as_posix().endswith(f"/{name}")
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tests import sentences, syntax
+from tests import sentences, sides, syntax
 from tests.book import (
     CHECKED,
     LEVELS,
@@ -32,7 +32,7 @@ from tests.book import (
 )
 
 PART = re.compile(
-    r"(?P<start><!-- recorded: (?P<name>\w+) -->\n)"
+    r"(?P<start><!-- recorded: (?P<name>\w+)(?: (?P<of>[\w-]+))? -->\n)"
     r".*?"
     r"(?P<end><!-- /recorded -->)",
     re.DOTALL,
@@ -73,12 +73,25 @@ def with_recorded_parts(page: Page) -> str:
                 f"{page.name}: recorded: {part['name']}: there is no such part."
                 f" Choose from: {', '.join(PARTS)}."
             )
-        return f"{part['start']}\n{make(page).strip()}\n\n{part['end']}"
+        made = make(page, part["of"]) if part["of"] else make(page)
+        return f"{part['start']}\n{made.strip()}\n\n{part['end']}"
 
     source = PART.sub(made, page.source)
-    return (
-        sentences.with_marks(page, source) if isinstance(page, Rule) else source
-    )
+    if not isinstance(page, Rule):
+        return source
+    return sentences.with_marks(page, sides.with_sides(page, source))
+
+
+def blocks(page: Page) -> set[str]:
+    """The blocks of a page that show no file, because they are made."""
+    looked_at = {part["of"] for part in PART.finditer(page.body)}
+    made = set()
+    for rule in page.book.rules:
+        if rule == page:
+            made |= {sides.run_line(rule, file) for file in rule.programs}
+        if rule == page or rule.slug in looked_at:
+            made |= {pair.diff() for pair in sides.pairs(rule)}
+    return made
 
 
 def edition(page: Page) -> str:
@@ -100,12 +113,12 @@ def edition(page: Page) -> str:
 
 
 def reason(page: Page) -> str:
-    """Why a rule is one, and in a line where it holds and what proves it."""
+    """Why a rule is one, what it changes, where it holds and what proves it."""
     assert isinstance(page, Rule)
     tests = len(claims_of(page.test))
     said = page.front_matter
     return (
-        f"{page.description}\n\n"
+        f"{page.description}\n\n{sides.look(page)}\n\n"
         f"{CHECKED[said.checked]}: {said.check}\n{{ .check }}\n\n"
         f"{said.level.capitalize()}."
         f" Proven by [{tests} {'tests' if tests > 1 else 'test'}](#proof); a ✓"
@@ -122,6 +135,17 @@ def asked(page: Page) -> str:
         f"### {line} {{ #asked-{number} .asked }}"
         for number, line in enumerate(page.asked, 1)
     )
+
+
+def look(page: Page, slug: str) -> str:
+    """How the two sides of a rule differ, for a page that is not the rule's."""
+    try:
+        (rule,) = (rule for rule in page.book.rules if rule.slug == slug)
+    except ValueError as error:
+        raise BookError(
+            f"{page.name}: recorded: look {slug}: no such rule."
+        ) from error
+    return f"{sides.look(rule)}\n\nThe rule: [{rule.title}]({rule.path})."
 
 
 def proof(page: Page) -> str:
@@ -320,6 +344,16 @@ def chapters(page: Page) -> str:
     )
 
 
+def contents(page: Page) -> str:
+    """Every rule, folded."""
+    listed = "\n\n".join(
+        f"**{chapter.title}**\n\n"
+        + "\n".join(f"- [{rule.title}]({rule.path})" for rule in chapter.rules)
+        for chapter in page.book.chapters
+    )
+    return f"/// details | All {len(page.book.rules)} rules\n\n{listed}\n\n///"
+
+
 def checklist(page: Page) -> str:
     """What to check for each rule: by its level, and by who can see it."""
     return "\n\n".join(
@@ -470,8 +504,8 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in [
-        *(edition, reason, asked, proof, tests, rules, chapters, checklist),
-        *(symptoms, states, decisions, prefect_2, compat),
+        *(edition, reason, asked, look, proof, tests, rules, chapters),
+        *(contents, checklist, symptoms, states, decisions, prefect_2, compat),
     ]
 }
 

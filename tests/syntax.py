@@ -53,13 +53,34 @@ def reached(rule: Rule) -> set[Path]:
     return found
 
 
+def needed(rule: Rule, program: Path) -> set[Path]:
+    """The files of a rule's room without which a program does not run."""
+
+    def named(code: Path, file: Path) -> bool:
+        if code.suffix == ".py":
+            return names(code, file, rule.room)
+        return file.name in code.read_text("utf-8")
+
+    found, ahead = {program}, [program]
+    while ahead:
+        code = ahead.pop()
+        new = {
+            file
+            for file in {*rule.files} - found
+            if file.suffix != ".out" and named(code, file)
+        }
+        found |= new
+        ahead += new
+    return found
+
+
 def names(code: Path, file: Path, room: Path) -> bool:
     """Whether running code imports a file of the room, or names it."""
     path = file.relative_to(room).as_posix()
     tree = tree_of(code)
     # An entrypoint such as `flows/orders.py:load` names a file too.
     used = {text.partition(":")[0] for text in _strings(tree)}
-    modules = used | _imports(tree) if file.suffix == ".py" else set()
+    modules = used | imports(code) if file.suffix == ".py" else set()
     return (
         bool({path, file.name} & used)
         or any(text.endswith(f"/{path}") for text in used)
@@ -67,9 +88,10 @@ def names(code: Path, file: Path, room: Path) -> bool:
     )
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def imports(code: Path) -> set[str]:
+    """The last parts of the names of the modules that a program imports."""
     modules = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(code)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
