@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import material
+import rcssmin
 import tinycss2
 from tinycss2.ast import Node
 
@@ -27,7 +28,7 @@ SCRIPTED = (
     "md-dialog",
     "md-header",
     "md-nav__link",
-    "md-search",
+    "md-search-result",
     "md-tabs",
     "md-top",
     "md-typeset__",
@@ -50,12 +51,17 @@ def stylesheet(pages: Iterable[str], own: str, foreign: str) -> str:
     classes = {name for names in lists for name in re.findall(r"[\w-]+", names)}
     elements = {*re.findall(r"<([a-z][a-z0-9-]*)", html), "mark"}
     values = {*re.findall(r'[\w-]+="([^"]*)"', html), "copy"}
+    attributes = {*re.findall(r" ([\w-]+)(?=[= >])", html)}
 
     def used(selector: str) -> bool:
         names = _names(selector)
         return (
             names["elements"] <= elements
             and names["values"] <= values
+            and all(
+                name.startswith("data-md-")
+                for name in names["attributes"] - attributes
+            )
             and all(
                 name.startswith(SCRIPTED) for name in names["classes"] - classes
             )
@@ -67,10 +73,8 @@ def stylesheet(pages: Iterable[str], own: str, foreign: str) -> str:
         text = re.sub(r"\n?/\*#.*?\*/", "", file.read_text("utf-8"))
         rules = tinycss2.parse_stylesheet(text, True, True)
         kept += tinycss2.serialize(list(_pruned(rules, used)))
-    small = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", own, flags=re.DOTALL))
-    return (
-        _without_unused_properties(kept, own + foreign) + small.strip() + "\n"
-    )
+    sheet = _without_unused_properties(kept, own + foreign)
+    return f"{rcssmin.cssmin(sheet + own)}\n"
 
 
 def _pruned(
@@ -103,12 +107,14 @@ def _names(selector: str) -> dict[str, set[str]]:
     while (rest := re.sub(r":[\w-]+\([^()]*\)", "", selector)) != selector:
         selector = rest
     values = re.findall(r"\[[\w-]+[~|^$*]?=\"?([^\]\"]*)\"?\]", selector)
+    attributes = re.findall(r"\[([\w-]+)", selector)
     selector = re.sub(r"\[[^\]]*\]", "", selector)
     name = r"(?:[\w-]|\\.)+"
     classes = re.findall(rf"\.({name})", selector)
     bare = re.sub(rf"[.#:]{{1,2}}{name}", "", selector)
     return {
         "classes": {text.replace("\\", "") for text in classes},
+        "attributes": {*attributes},
         "elements": {*re.findall(r"[a-z][a-z0-9-]*", bare)},
         "values": {*values},
     }
