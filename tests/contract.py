@@ -40,8 +40,8 @@ RECORDED_PARTS = {
     "which-prefect.md": {"compat"},
 }
 COMMENT = re.compile(
-    r"<!--(?! recorded: \w+(?: [\w-]+)? -->| /recorded -->| decision: [^\n]+ -->)"
-    r"\s*(.{,40})",
+    r"<!--(?! recorded: \w+(?: [\w-]+)? -->| /recorded -->"
+    r"| decision: [^\n]+ -->)\s*(.{,40})",
     re.DOTALL,
 )
 # What a program prints and another run of it would not.

@@ -57,7 +57,9 @@ class Pair:
         rows: list[tuple[int | None, int | None, str]] = []
         for kind, i1, i2, j1, j2 in matcher.get_opcodes():
             if kind == "equal":
-                rows += [(i + 1, i + 1 + j1 - i1, old[i]) for i in range(i1, i2)]
+                rows += [
+                    (i + 1, i + 1 + j1 - i1, old[i]) for i in range(i1, i2)
+                ]
             else:
                 rows += [(i + 1, None, old[i]) for i in range(i1, i2)]
                 rows += [(None, j + 1, new[j]) for j in range(j1, j2)]
@@ -170,7 +172,9 @@ def run_line(rule: Rule, program: Path) -> str:
     packages = [f"prefect=={metadata.version('prefect')}"]
     packages += ["pytest"] * ("pytest" in syntax.imports(program))
     wanted = "".join(f" --with {package}" for package in packages)
-    return " ".join([f"uv run --no-project{wanted}", RUN, folder, program.name, *others])
+    return " ".join(
+        [f"uv run --no-project{wanted}", RUN, folder, program.name, *others]
+    )
 
 
 def _ranges(numbers: set[int]) -> str:
@@ -221,13 +225,10 @@ def _heads(file: Path, lines: set[int]) -> set[int]:
         node.lineno
         for node in ast.walk(syntax.tree_of(file))
         if isinstance(node, ast.stmt)
-        and lines
-        & {*range(_start(node), node.end_lineno + 1)}
+        and lines & {*range(_start(node), node.end_lineno + 1)}
     }
 
 
 def _start(node: ast.stmt) -> int:
     decorators = getattr(node, "decorator_list", [])
     return min(part.lineno for part in [node, *decorators])
-
-

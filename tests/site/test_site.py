@@ -6,9 +6,12 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -282,6 +285,91 @@ def test_the_keyboard_copies_a_link_and_comes_back_to_its_sign(visit):
     expect(view.get_by_role("heading", name="Do", exact=True)).to_be_attached()
 
 
+def test_the_copy_of_a_page_as_markdown_is_copied(site, visit):
+    path = "modular-workflows/map-with-care/"
+    view = visit(path, 1440)
+    view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    view.get_by_text("Copy page").click()
+    expect(view.get_by_role("status")).to_have_text("Copied")
+    copy = (site / path / "index.md").read_text("utf-8")
+    assert copied(view)["text/plain"] == copy
+
+
+def test_the_question_of_the_home_page_opens_the_search(visit):
+    view = visit("", 390)
+    view.get_by_text("Paste an error message").click()
+    view.locator(".md-search__input").press_sequentially("retry tasks")
+    result = view.locator(".md-search-result__item > a").first
+    expect(result).to_contain_text("Retry tasks, not flows")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_a_rule_shows_its_point_on_the_first_screen(width, height, visit):
+    late, cut = [], []
+    for rule in BOOK.rules:
+        looks = visit(rule.address, width).locator(".look")
+        if boxes := [look.bounding_box() for look in looks.all()]:
+            late += [rule.slug] * (boxes[0]["y"] > height / 2)
+            last = boxes[-1]
+            cut += [rule.slug] * (last["y"] + last["height"] > height)
+    assert late == []
+    # Those whose difference is long, see sides.MANY.
+    assert len(cut) < len(BOOK.rules) / 3
+
+
+def test_what_a_page_runs_at_home_is_on_the_site(site):
+    for rule in BOOK.rules:
+        page = web.soup(site / rule.address / "index.html")
+        lines = [code.get_text() for code in page.select(".run code")]
+        assert len(lines) == len(rule.programs)
+        for line in lines:
+            run, folder, *names = line.partition(" http")[2].split()
+            assert f"http{run}" == f"{BOOK.config.site_url}programs/run.py"
+            for name in names:
+                published = site / "programs" / folder / name
+                own = ROOT / "snippets" / folder / name
+                assert published.read_bytes() == own.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "resilience/back_off_with_jitter/do",  # needs another file
+        "testing/start_one_harness_per_session/do",  # needs another package
+    ],
+)
+def test_a_program_runs_at_home_as_its_page_shows(program, site, tmp_path):
+    """Prefect is there already, so that nothing is downloaded but the program.
+
+    The site has another address here than its pages say.
+    """
+    page = web.soup(
+        site / Path(program).parent.as_posix().replace("_", "-") / "index.html"
+    )
+    (line,) = (
+        code.get_text()
+        for code in page.select(".run code")
+        if f"{Path(program).name}.py" in code.get_text().split()
+    )
+    shutil.copytree(site / "programs", tmp_path / "programs")
+    script = tmp_path / "programs/run.py"
+    with web.served(tmp_path) as address:
+        here = script.read_text("utf-8").replace(BOOK.config.site_url, address)
+        script.write_text(here, "utf-8")
+        run = tool(
+            *line.replace(BOOK.config.site_url, address).split(),
+            cwd=tmp_path,
+            env=os.environ
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "UV_PYTHON": sys.executable,
+            },
+        )
+    assert run.returncode == 0, run.stderr
+    output = ROOT / "snippets" / f"{program}.out"
+    assert run.stdout == output.read_text("utf-8")
+
+
 def test_the_rules_are_published_as_data_and_as_markdown(site):
     rules = json.loads((site / "rules.json").read_text("utf-8"))["rules"]
     whole = (site / "llms-full.txt").read_text("utf-8")
@@ -294,7 +382,7 @@ def test_the_rules_are_published_as_data_and_as_markdown(site):
         assert " ".join(rule["description"].split()) in " ".join(text.split())
         (link,) = page.select("link[rel=alternate][type='text/markdown']")
         copy = (site / rule["address"] / link["href"]).read_text("utf-8")
-        for block in page.select("div.highlight"):
+        for block in page.select("div.highlight:not(.run)"):
             assert block.select_one("code").get_text().rstrip() in copy
         assert copy.partition("\n")[2].strip()[:500] in whole
         line = f"/{rule['address']}index.md): {rule['description']}"
