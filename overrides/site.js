@@ -92,6 +92,8 @@ addEventListener("DOMContentLoaded", () => {
     nav.removeAttribute("aria-labelledby");
   }
   for (const { parentElement: heading } of document.querySelectorAll(".headerlink")) heading.ariaLabel = textOf(heading);
+  for (const { parentElement: block, textContent: name } of document.querySelectorAll(".highlight > .filename"))
+    Object.assign(block, { role: "group", ariaLabel: name });
   for (const bar of document.querySelectorAll(".md-code__nav")) bar.role = "presentation";
   for (const box of document.querySelectorAll(".task-list-item input"))
     box.ariaLabel = box.closest("li").textContent.trim();

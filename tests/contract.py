@@ -33,6 +33,7 @@ HEADINGS = [
 # and the first page of a chapter have theirs too.
 RECORDED_PARTS = {
     "index.md": {"edition", "look", "chapters", "contents"},
+    "changes.md": {"changes"},
     "checklist.md": {"checklist"},
     "symptoms.md": {"symptoms", "states"},
     "decisions.md": {"decisions"},

@@ -30,6 +30,7 @@ from tests.book import (
     Page,
     Rule,
 )
+from tests.editions import changes, editions, feed
 
 PART = re.compile(
     r"(?P<start><!-- recorded: (?P<name>\w+)(?: (?P<of>[\w-]+))? -->\n)"
@@ -95,20 +96,14 @@ def blocks(page: Page) -> set[str]:
 
 
 def edition(page: Page) -> str:
-    """What ran, on which Prefect, and when: the newest entry of the changes."""
+    """What ran, on which Prefect, and when."""
     rules = page.book.rules
     programs = sum(len(rule.programs) for rule in rules)
     tests = sum(len(claims_of(rule.test)) for rule in rules)
-    changes = (page.book.root / "docs/changes.md").read_text("utf-8")
-    month = re.search(r"^## (\w+ \d{4}), Prefect", changes, re.MULTILINE)
-    if not month:
-        raise BookError(
-            "docs/changes.md: begin the newest entry with a heading such as"
-            " '## November 2026, Prefect 3.8.8 { #2026-11 }'."
-        )
+    newest = editions(page.book)[0]
     return (
         f"**{len(rules)} rules, {programs} programs and {tests} tests ran on"
-        f" Prefect {prefect()}, {month[1]}.**"
+        f" Prefect {prefect()}, {newest.date:%B %Y}.**"
     )
 
 
@@ -505,7 +500,16 @@ PARTS = {
     make.__name__: make
     for make in [
         *(edition, reason, asked, look, proof, tests, rules, chapters),
-        *(contents, checklist, symptoms, states, decisions, prefect_2, compat),
+        *(
+            contents,
+            changes,
+            checklist,
+            symptoms,
+            states,
+            decisions,
+            prefect_2,
+            compat,
+        ),
     ]
 }
 
@@ -630,6 +634,7 @@ FILES = {
     "mkdocs.yml": site_settings,
     "snippets/checklist.md": checklist_to_paste,
     "docs/rules.json": rules_as_data,
+    "docs/feed.xml": feed,
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import compat, contract, mutate, observe, recorded, set_up
+from tests import compat, contract, editions, mutate, observe, recorded, set_up
 from tests.book import ROOT, Book, BookError, Rule
 from tests.programs import run_program, tool
 
@@ -314,3 +314,17 @@ def test_a_deprecated_call_of_prefect_is_found(tmp_path):
     run = run_program(program, tmp_path)
     (found,) = contract.program_problems("do.py", run)
     assert "do.py: uses what Prefect deprecates" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('    "key-your-cache",\n', "", "add a line for key-your-cache"),
+        ("detect-zombies =", "detect-ghosts =", "detect-ghosts: no such rule"),
+        ("[edition.changed]", "[edition.chnged]", r"[\s\S]*chnged"),
+    ],
+)
+def test_a_fault_in_the_list_of_changes_is_found(old, new, found, copy):
+    replace(copy / "snippets/changes.toml", old, new)
+    with pytest.raises(BookError, match=rf"^snippets/changes.toml: .*{found}"):
+        editions.editions(Book(copy))

@@ -12,8 +12,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, expect
 
 from tests import contract
@@ -228,10 +230,19 @@ def test_a_link_to_the_page_shows_its_title_and_its_reason(name, site):
     assert said["og:url"] in (site / "sitemap.xml").read_text("utf-8")
 
 
-def test_what_changed_names_every_rule():
-    changes = (ROOT / "docs/changes.md").read_text("utf-8")
-    silent = [rule.slug for rule in BOOK.rules if rule.path not in changes]
-    assert not silent, f"docs/changes.md: add a line for {silent}"
+def test_the_feed_leads_to_what_changed(site):
+    atom = "{http://www.w3.org/2005/Atom}"
+    feed = ElementTree.parse(site / "feed.xml").getroot()
+    changes = web.soup(site / "changes/index.html")
+    headings = [heading["id"] for heading in changes.select("article h2")]
+    for entry, heading in zip(feed.iter(f"{atom}entry"), headings, strict=True):
+        address = f"{BOOK.config.site_url}changes/#{heading}"
+        assert entry.find(f"{atom}link").get("href") == address
+        content = BeautifulSoup(entry.findtext(f"{atom}content"), "html.parser")
+        for link in content.select("a[href]"):
+            assert (site / link["href"] / "index.html").is_file()
+    days = [day.text for day in feed.iter(f"{atom}updated")]
+    assert days[0] == max(days)
 
 
 def copied(view: Page) -> dict[str, str]:
