@@ -98,7 +98,9 @@ class Pair:
             elif common and (i in heads[0] or j in heads[1]):
                 sign = " "
             else:
-                between.append(f" {text}" if common or not text else GAP)
+                between.append(
+                    f" {text}".rstrip() if common or not text else GAP
+                )
                 continue
             lines += _shortened(between) * bool(lines) + [sign + text]
             between = []
@@ -195,10 +197,10 @@ def signed(title: str) -> str:
 
 def _shortened(lines: list[str]) -> list[str]:
     """What stands for lines that are left out: a sign, or the only line."""
-    texts = [line for line in lines if line.strip()]
+    texts = [line for line in lines if line]
     if len(texts) > 1 or GAP in texts:
         return [GAP]
-    return texts or [""] * bool(lines)
+    return [line for line, _ in itertools.groupby(lines)]
 
 
 def _lines_of(file: Path, kind: type) -> set[int]:
