@@ -28,7 +28,7 @@ def test_the_style_sheet_holds_what_the_pages_use(site, record):
     record(ROOT / "docs/assets/style.css", sheet)
 
 
-@pytest.mark.parametrize("name", ["early.js", "site.js"])
+@pytest.mark.parametrize("name", ["checklist.js", "early.js", "site.js"])
 def test_the_scripts_are_ours_without_comments_and_spaces(name, record):
     script = (ROOT / "overrides" / name).read_text("utf-8")
     record(ROOT / "docs/assets" / name, f"{rjsmin.jsmin(script)}\n")
