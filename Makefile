@@ -9,7 +9,7 @@ PROVED := tests/test_examples.py $(filter-out tests/site/,$(wildcard tests/*/))
 SHOWN := README.md tests/site $(filter-out $(PROVED),$(wildcard tests/test_*.py))
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench lint lock
+.PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench tour lint lock
 
 serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded on every change; without the reference
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
@@ -69,6 +69,9 @@ links: site .venv/installed ## ask every linked page of other sites whether it s
 
 bench: .venv/installed     ## what pages weigh and score; PEERS="starlight vitepress material" for others beside them
 	$(BIN)/python -m tests.site.bench $(PEERS)
+
+tour: .venv/installed      ## photograph the dashboard of the pinned Prefect anew, for the page that leads through it
+	$(BIN)/python -m tests.tour
 
 lint: .venv/installed      ## format and lint the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -7,6 +7,8 @@ def preprocess(soup: BeautifulSoup, output: str) -> None:
     """Take away the marks of proven sentences, and what runs a program.
 
     There is nothing to click, and the address of this site is not known here.
+    Nor is a picture needed twice.
     """
-    for part in soup.select('a[href^="#proof-"], .run'):
+    unwanted = 'a[href^="#proof-"], .run, img[src$="#only-dark"]'
+    for part in soup.select(unwanted):
         part.decompose()

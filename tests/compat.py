@@ -34,15 +34,20 @@ OLDER = {
     "3.7.8": ("2026-07-13",),
     "3.8.8": ("2026-10-10", "sqlalchemy<2.1"),
 }
-# Of these the suite's tools need newer ones than the day has.
-OF_TOOLS = re.compile(r"(jinja2|pygments|requests|markdown|markupsafe)==", re.I)
+# Of these the tools of the suite need other ones than the day has.
+OF_TOOLS = re.compile(
+    r"(jinja2|pygments|requests|markdown|markdown-it-py|markupsafe)==", re.I
+)
 
 
 def python_with(prefect: str) -> Path:
     """Make an environment with a version of Prefect, and the suite's tools."""
     folder = ENVIRONMENTS / prefect
     python = folder / "bin/python"
-    if (folder / "pins").exists():
+    lines = (ROOT / "requirements.in").read_text("utf-8").splitlines()
+    wanted = "\n".join(n for n in lines if not n.startswith("prefect"))
+    pins, tools = folder / "pins", folder / "tools.in"
+    if pins.exists() and tools.read_text() == wanted:
         return python
 
     def uv(*command: str | Path) -> str:
@@ -56,13 +61,11 @@ def python_with(prefect: str) -> Path:
     uv("venv", "--quiet", "--clear", "--python", sys.executable, folder)
     uv(*into, "--exclude-newer", day, f"prefect=={prefect}", *bounds)
     frozen = uv("pip", "freeze", "--python", python).splitlines()
-    pins = folder / "pins.new"
-    pins.write_text("\n".join(p for p in frozen if not OF_TOOLS.match(p)))
-    tools = folder / "tools.in"
-    lines = (ROOT / "requirements.in").read_text("utf-8").splitlines()
-    tools.write_text("\n".join(n for n in lines if not n.startswith("prefect")))
-    uv(*into, "--constraint", pins, "--requirement", tools)
-    pins.rename(folder / "pins")
+    found = folder / "pins.new"
+    found.write_text("\n".join(p for p in frozen if not OF_TOOLS.match(p)))
+    tools.write_text(wanted)
+    uv(*into, "--constraint", found, "--requirement", tools)
+    found.rename(pins)
     return python
 
 

@@ -1,34 +1,51 @@
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import prefect
 import pytest
-from prefect.client.schemas.filters import FlowRunFilter
-from prefect.settings import Settings
+from prefect import flow, task
 
+from tests.backend import free_port, serve
+from tests.book import ROOT
 from tests.observe import log_messages, settles
 
-DAY = "2026-11-20"
+ROOM = ROOT / "snippets/monitoring/read_the_dashboard"
 SERVER = os.environ["PREFECT_API_URL"].removesuffix("/api")
 MENU_ENTRY = re.compile(r"isActive:e,.{10,30}`span`,{children:`([^`]+)`")
 
 
-def load(program):
-    """Load two shops, one of which does not answer."""
-    return [
-        program.load_shop(shop, DAY, return_state=True)
-        for shop in ("berlin", "lisbon")
-    ]
+@contextmanager
+def started(script, home, **settings):
+    """Run a script of the page, with a free port in the place of its own."""
+    port = str(free_port())
+    command = (ROOM / script).read_text("utf-8").replace("4480", port)
+    environment = os.environ | {"PREFECT_HOME": str(home)} | settings
+    if not settings:
+        environment.pop("PREFECT_API_URL")
+    url = f"http://127.0.0.1:{port}"
+    with (
+        (home / "server.log").open("w") as log,
+        serve(
+            [
+                "sh",
+                "-c",
+                command.replace("prefect server", "exec prefect server"),
+            ],
+            f"{url}/api/health",
+            cwd=home,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        ),
+    ):
+        yield url
 
 
-def names(api, states):
-    ids = [state.state_details.flow_run_id for state in states]
-    runs = api.read_flow_runs(
-        flow_run_filter=FlowRunFilter(id={"any_": ids}), sort="NAME_ASC"
-    )
-    return [run.name for run in runs]
+def api_of_the_dashboard(url):
+    return httpx.get(f"{url}/ui-settings").json()["api_url"]
 
 
 @pytest.fixture(scope="module")
@@ -38,42 +55,31 @@ def scripts():
     return [file.read_text("utf-8") for file in files]
 
 
-def test_a_run_without_a_name_is_not_found_by_what_it_worked_on(dont, api):
-    """The dashboard finds a run by its name and its tags; if you give neither,
-    the name is two random words.
+def test_the_page_of_a_run_has_its_graph_and_its_log(api, scripts):
+    """Its state (1), its graph in time (2), and below it one tab for each kind
+    of record (3).
 
-    It does not search parameters. `shop` and `day` are parameters, so nothing
-    that you know of the run leads to it.
+    The log line says why (4).
     """
-    states = load(dont)
 
-    assert [state.name for state in states] == ["Completed", "Failed"]
-    assert dont.search(states, name={"like_": "lisbon"}) == 0
-    assert dont.search(states, name={"like_": DAY}) == 0
-    assert dont.search(states, tags={"any_": ["lisbon", DAY]}) == 0
-    for name in names(api, states):
-        assert re.fullmatch("[a-z]+-[a-z]+", name)
+    @task
+    def fetch_orders(shop):
+        if shop == "lisbon":
+            raise ConnectionError(f"{shop} does not answer")
+        return ["order-7", "order-8"]
 
+    @task
+    def store_orders(orders):
+        return len(orders)
 
-def test_a_name_and_tags_lead_to_the_run(do, api):
-    """Name the run after what it works on, and tag it with what you will filter
-    by.
-    """
-    with do.tags("night"):
-        states = load(do)
+    @flow
+    def load_shop(shop):
+        store_orders(fetch_orders(shop))
 
-    assert names(api, states) == ["berlin 2026-11-20", "lisbon 2026-11-20"]
-    assert do.search(states, name={"like_": "lisbon"}) == 1
-    assert do.search(states, tags={"all_": ["night"]}) == 2
-
-
-def test_the_page_of_a_run_has_its_graph_and_its_log(do, api, scripts):
-    """The run's page has its graph in time and, below it, one tab for each kind
-    of record:
-    """
     tabs = "Logs", "Task Runs", "Artifacts", "Parameters", "Job Variables"
     assert any(all(f"`{tab}`" in text for tab in tabs) for text in scripts)
-    berlin, lisbon = load(do)
+    berlin = load_shop("berlin", return_state=True)
+    lisbon = load_shop("lisbon", return_state=True)
 
     def graph():
         run_id = berlin.state_details.flow_run_id
@@ -91,8 +97,10 @@ def test_the_page_of_a_run_has_its_graph_and_its_log(do, api, scripts):
 
 
 def test_the_menu_leads_to_the_pages(scripts, table):
-    """The page "Runs" searches names and filters by state, flow, deployment,
-    work pool and tag, over the past 7 days if you choose no other range.
+    """Filter by state, flow, deployment, work pool or tag (1).
+
+    The page "Runs" shows the past 7 days if you choose no other range, and it
+    does not search parameters.
 
     The page "Artifacts" is not in the menu: you get there from the tab of a
     run, or at `/v2/artifacts`.
@@ -109,6 +117,7 @@ def test_the_menu_leads_to_the_pages(scripts, table):
         *("All deployments", "All work pools", "All tags"),
     ):
         assert any(text in script for script in scripts)
+    assert not any("earch by parameter" in script for script in scripts)
     menu = [name for text in scripts for name in MENU_ENTRY.findall(text)]
     assert menu[-1] == "Settings"
     assert "Artifacts" not in menu
@@ -145,23 +154,33 @@ def test_the_menu_leads_to_the_pages(scripts, table):
 
 
 def test_a_port_on_the_command_line_is_unknown_to_the_dashboard(
-    scripts, monkeypatch
+    scripts, tmp_path
 ):
-    """A server started with `prefect server start --port 4480` gives
+    """A server started with `prefect server start --port 4480` names
     `http://127.0.0.1:4200/api`, unless `PREFECT_API_URL` is set where it
     starts.
-
-    Set `PREFECT_UI_API_URL` for the server to the address that your browser can
-    reach.
     """
-    told = httpx.get(f"{SERVER}/ui-settings").json()  # started with --port
-    assert told["api_url"] == "http://127.0.0.1:4200/api" != f"{SERVER}/api"
-    for name in "PREFECT_API_URL", "PREFECT_UI_API_URL":
-        address = f"http://prefect.example.org/{name}"
-        monkeypatch.setenv(name, address)
-        assert Settings().server.ui.api_url == address
+    with started("dont.sh", tmp_path) as url:
+        assert api_of_the_dashboard(url) == "http://127.0.0.1:4200/api"
+    named = "http://prefect.example.org/api"
+    with started("dont.sh", tmp_path, PREFECT_API_URL=named) as url:
+        assert api_of_the_dashboard(url) == named
 
     message = (
         "The server may be down, starting up, or there may be a network issue."
     )
     assert any(message in script for script in scripts)
+
+
+def test_the_server_names_the_address_that_it_is_told(tmp_path):
+    """The dashboard runs in your browser and asks the API at an address that
+    the server names, so it must name one that you can reach.
+
+    Set `PREFECT_UI_API_URL` for the server to the address that your browser can
+    reach.
+    """
+    with started("do.sh", tmp_path) as url:
+        told = api_of_the_dashboard(url)
+        assert told == "https://prefect.example.org/api"
+        page = httpx.get(url, follow_redirects=True)
+    assert page.headers["content-type"].startswith("text/html")

@@ -1,0 +1,1 @@
+prefect server start --port 4480
