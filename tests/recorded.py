@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests import sentences, sides, syntax
 from tests.book import (
+    BOOK,
     CHECKED,
     LEVELS,
     SEEN,
@@ -618,6 +619,22 @@ def _for_tools(book: Book) -> Iterator[tuple[str, list[Page]]]:
     yield "About", [home, *about]
 
 
+def chapter_for_tools(name: str) -> str:
+    """A template that joins the Markdown copies of a chapter.
+
+    The plugin that makes the copies offers one file of all, which is more than
+    a language model takes at once.
+    """
+    return (
+        '{% if "llmstxt" in config.plugins -%}\n'
+        '{% set copies = config.plugins["llmstxt"] -%}\n'
+        "{% for listed in copies._sections.values() -%}\n"
+        f'{{% for path in listed if path.startswith("{name}/") -%}}\n'
+        "{{ copies._md_pages[path].content }}\n"
+        "{% endfor %}{% endfor %}{% endif %}\n"
+    )
+
+
 def unproven(book: Book) -> str:
     """The sentences of rule pages that no test proves and no link explains."""
     return "# Sentences that no test proves and no link explains\n" + "".join(
@@ -635,6 +652,11 @@ FILES = {
     "snippets/checklist.md": checklist_to_paste,
     "docs/rules.json": rules_as_data,
     "docs/feed.xml": feed,
+} | {
+    f"docs/{chapter.name}/llms-full.txt": (
+        lambda _, name=chapter.name: chapter_for_tools(name)
+    )
+    for chapter in BOOK.chapters
 }
 
 

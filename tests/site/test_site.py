@@ -396,6 +396,8 @@ def test_the_rules_are_published_as_data_and_as_markdown(site):
         for block in page.select("div.highlight:not(.run)"):
             assert block.select_one("code").get_text().rstrip() in copy
         assert copy.partition("\n")[2].strip()[:500] in whole
+        chapter = site / rule["chapter"] / "llms-full.txt"
+        assert copy.strip() in chapter.read_text("utf-8")
         line = f"/{rule['address']}index.md): {rule['description']}"
         assert line in listed
     in_order = [listed.index(f"/{rule['address']}index.md") for rule in rules]
