@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.book import Rule
@@ -38,36 +38,38 @@ def tests_of(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def reached(rule: Rule) -> set[Path]:
     """The files of a rule's room that run, or that running code names."""
     outputs = {program.with_suffix(".out") for program in rule.programs}
-    found = {*rule.programs, *outputs} & set(rule.files)
-    ahead = [rule.test, *rule.programs]
-    while ahead:
-        code = ahead.pop()
-        if code.suffix == ".py" and code.is_file():
-            new = {
-                file
-                for file in set(rule.files) - found
-                if names(code, file, rule.room)
-            }
-            found |= new
-            ahead += new
-    return found
+    found = _followed_files(rule, [rule.test, *rule.programs], _is_named)
+    return (found | outputs) & {*rule.files}
 
 
 def needed(rule: Rule, program: Path) -> set[Path]:
     """The files of a rule's room without which a program does not run."""
 
-    def named(code: Path, file: Path) -> bool:
+    def named(code: Path, file: Path, room: Path) -> bool:
+        if file.suffix == ".out":
+            return False
         if code.suffix == ".py":
-            return names(code, file, rule.room)
+            return names(code, file, room)
         return file.name in code.read_text("utf-8")
 
-    found, ahead = {program}, [program]
+    return _followed_files(rule, [program], named)
+
+
+def _is_named(code: Path, file: Path, room: Path) -> bool:
+    return code.suffix == ".py" and code.is_file() and names(code, file, room)
+
+
+def _followed_files(
+    rule: Rule, start: list[Path], named: Callable[[Path, Path, Path], bool]
+) -> set[Path]:
+    """Some files, and those of a rule's room that they name, and so on."""
+    found, ahead = {*start}, [*start]
     while ahead:
         code = ahead.pop()
         new = {
             file
             for file in {*rule.files} - found
-            if file.suffix != ".out" and named(code, file)
+            if named(code, file, rule.room)
         }
         found |= new
         ahead += new

@@ -20,8 +20,9 @@ from prefect.utilities.math import clamped_poisson_interval
 
 from tests.book import BOOK, ROOT
 from tests.drawing import DO, DONT, INK, QUIET, TEAL, Picture
+from tests.sides import SIGNS
 
-SIDES = {"dont": ("✗", DONT), "do": ("✓", DO)}
+SIDES = {"dont": (SIGNS["dont"], DONT), "do": (SIGNS["do"], DO)}
 
 
 @pytest.fixture
