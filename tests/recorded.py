@@ -623,11 +623,11 @@ def chapter_for_tools(name: str) -> str:
     """A template that joins the Markdown copies of a chapter.
 
     The plugin that makes the copies offers one file of all, which is more than
-    a language model takes at once.
+    a language model takes at once. Without the plugin, the file is empty.
     """
     return (
-        '{% if "llmstxt" in config.plugins -%}\n'
         '{% set copies = config.plugins["llmstxt"] -%}\n'
+        "{% if copies and copies._sections -%}\n"
         "{% for listed in copies._sections.values() -%}\n"
         f'{{% for path in listed if path.startswith("{name}/") -%}}\n'
         "{{ copies._md_pages[path].content }}\n"
@@ -653,7 +653,7 @@ FILES = {
     "docs/rules.json": rules_as_data,
     "docs/feed.xml": feed,
 } | {
-    f"docs/{chapter.name}/llms-full.txt": (
+    f"docs/llms-{chapter.name}.txt": (
         lambda _, name=chapter.name: chapter_for_tools(name)
     )
     for chapter in BOOK.chapters

@@ -19,9 +19,9 @@ SIGNS = {"dont": "✗", "do": "✓"}
 # A look of more changed lines leaves out those that only start the example.
 MANY = 10
 GAP = " …"
-# The address of snippets/run.py on a site that is previewed. The theme puts the
+# The address of docs/run.py on a site that is previewed. The theme puts the
 # site's own in its place.
-RUN = "http://127.0.0.1:8000/programs/run.py"
+RUN = "http://127.0.0.1:8000/run.py"
 # A program on a page, its output, and the line that runs it.
 SHOWN = re.compile(
     r"^```(?P<language>\w+) title=\"(?:[✗✓] )?(?P<title>[^\"\n]+)\".*\n"

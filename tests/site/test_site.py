@@ -335,7 +335,7 @@ def test_what_a_page_runs_at_home_is_on_the_site(site):
         assert len(lines) == len(rule.programs)
         for line in lines:
             run, folder, *names = line.partition(" http")[2].split()
-            assert f"http{run}" == f"{BOOK.config.site_url}programs/run.py"
+            assert f"http{run}" == f"{BOOK.config.site_url}run.py"
             for name in names:
                 published = site / "programs" / folder / name
                 own = ROOT / "snippets" / folder / name
@@ -363,7 +363,8 @@ def test_a_program_runs_at_home_as_its_page_shows(program, site, tmp_path):
         if f"{Path(program).name}.py" in code.get_text().split()
     )
     shutil.copytree(site / "programs", tmp_path / "programs")
-    script = tmp_path / "programs/run.py"
+    script = tmp_path / "run.py"
+    shutil.copy(site / "run.py", script)
     with web.served(tmp_path) as address:
         here = script.read_text("utf-8").replace(BOOK.config.site_url, address)
         script.write_text(here, "utf-8")
@@ -396,7 +397,7 @@ def test_the_rules_are_published_as_data_and_as_markdown(site):
         for block in page.select("div.highlight:not(.run)"):
             assert block.select_one("code").get_text().rstrip() in copy
         assert copy.partition("\n")[2].strip()[:500] in whole
-        chapter = site / rule["chapter"] / "llms-full.txt"
+        chapter = site / f"llms-{rule['chapter']}.txt"
         assert copy.strip() in chapter.read_text("utf-8")
         line = f"/{rule['address']}index.md): {rule['description']}"
         assert line in listed
