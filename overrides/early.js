@@ -27,9 +27,19 @@
   // look for the stem of a word, and the last word, which may be half typed, counts as a beginning too.
   const QUERY = 2;
   const RESULT = 3;
+  // What Prefect's log puts around a message.
+  const AROUND = [
+    /^.*\| *(DEBUG|INFO|WARNING|ERROR|CRITICAL) *\|/i,
+    /\b(flow|task) run '[^']*' -/i,
+    /\bfinished in state \w+\(/i,
+    /\b(flow|task) run encountered an exception[.:]?/i,
+    /\bencountered exception during execution:/i,
+  ];
   const inWords = ({ type, data }) => {
     if (type !== QUERY) return { type, data };
-    const words = [...new Set(data.toLowerCase().match(/[\p{L}\p{N}]+(\.\d+)*/gu))];
+    const message = AROUND.reduce((text, around) => text.replace(around, " "), data);
+    const asked = /\p{L}/u.test(message) ? message : data;
+    const words = [...new Set(asked.toLowerCase().match(/[\p{L}\p{N}]+(\.\d+)*/gu))];
     const last = words.at(-1) ?? "";
     const begun = last.length > 3 || words.length === 1 ? [last] : [];
     return { type, data: [...words.map((word) => `${word}^5`), ...begun].join(" ") };
@@ -42,7 +52,7 @@
     const worth = (sections) => {
       const scores = sections.map(({ location, score }) => (location.includes("#") ? score : 0.5 * score));
       const [best, ...others] = scores.sort((a, b) => b - a);
-      return best + 0.3 * others.slice(0, 4).reduce((sum, score) => sum + score, 0);
+      return best + 0.5 * others.slice(0, 3).reduce((sum, score) => sum + score, 0);
     };
     for (const { terms } of data.items.flat())
       for (const word in terms) if (!terms[word]) delete terms[word]; // lunr found its stem, Material would say "Missing"
