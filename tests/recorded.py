@@ -92,7 +92,7 @@ def blocks(page: Page) -> set[str]:
         if rule == page:
             made |= {sides.run_line(rule, file) for file in rule.programs}
         if rule == page or rule.slug in looked_at:
-            made |= {pair.diff() for pair in sides.pairs(rule)}
+            made |= {diff for _, diff in sides.differences(rule)}
     return made
 
 

@@ -128,13 +128,32 @@ def pairs(rule: Rule) -> Iterator[Pair]:
     return sorted(found, key=lambda pair: pair.is_output)
 
 
+def differences(rule: Rule) -> list[tuple[str, str]]:
+    """The titles and diffs that show a rule in one look."""
+    if found := [(pair.title, pair.diff()) for pair in pairs(rule)]:
+        return found
+    files = {file.stem: file for file in rule.files}
+    pair = Pair(*(files[side] for side in SIGNS))
+    return [(pair.title, "\n".join(_commands_that_differ(pair)))]
+
+
 def look(rule: Rule) -> str:
     """The differences of the two sides, as blocks."""
     return "\n\n".join(
-        f'``` {{ .diff .look title="{pair.title}" data-search-exclude="" }}\n'
-        f"{pair.diff()}\n```"
-        for pair in pairs(rule)
+        f'``` {{ .diff .look title="{title}" data-search-exclude="" }}\n'
+        f"{diff}\n```"
+        for title, diff in differences(rule)
     )
+
+
+def _commands_that_differ(pair: Pair) -> Iterator[str]:
+    """What a script and a workflow run, for sides that are not of one kind."""
+    script, workflow = (f.read_text("utf-8") for f in pair.files)
+    typed = [s for s in script.splitlines() if not s.startswith("#")]
+    run = re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE)
+    for line in difflib.ndiff(typed, [*dict.fromkeys(run)]):
+        if not line.startswith("?"):
+            yield line[0] + line[2:]
 
 
 def with_sides(rule: Rule, source: str) -> str:
