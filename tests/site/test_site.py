@@ -319,10 +319,9 @@ def test_a_rule_shows_its_point_on_the_first_screen(width, height, visit):
     late, cut = [], []
     for rule in BOOK.rules:
         looks = visit(rule.address, width).locator(".look")
-        if boxes := [look.bounding_box() for look in looks.all()]:
-            late += [rule.slug] * (boxes[0]["y"] > height / 2)
-            last = boxes[-1]
-            cut += [rule.slug] * (last["y"] + last["height"] > height)
+        first, last = looks.first.bounding_box(), looks.last.bounding_box()
+        late += [rule.slug] * (first["y"] > height / 2)
+        cut += [rule.slug] * (last["y"] + last["height"] > height)
     assert late == []
     # Those whose difference is long, see sides.MANY.
     assert len(cut) < len(BOOK.rules) / 3
