@@ -122,6 +122,20 @@ def test_what_readers_type_finds_its_rule_first(text, found):
     assert ASKED[text] & {*found(changed(text))[:3]}
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "Finished in state Failed('Flow run encountered an exception. {}')",
+        "Encountered exception during execution: {}",
+    ],
+)
+def test_a_line_of_a_log_is_asked_by_its_message(around, found):
+    for text in ("Failed to clone repository", "Retries are exhausted"):
+        message = around.format(text)
+        line = f"16:53:43.225 | ERROR   | Flow run 'quick-fox' - {message}"
+        assert found(line)[0] in ASKED[text]
+
+
 def test_a_question_in_the_address_is_answered_in_words_too(visit):
     view = visit("?q=flow:%20says+-Completed,+%22but+a%22+task+failed%3F", 1440)
     first = view.locator(".md-search-result__item > a").first
