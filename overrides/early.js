@@ -23,10 +23,6 @@
     }
   };
 
-  // A question is words, not lunr's operators, whether it is typed, pasted or comes with a link. A weight makes lunr
-  // look for the stem of a word, and the last word, which may be half typed, counts as a beginning too.
-  const QUERY = 2;
-  const RESULT = 3;
   // What Prefect's log puts around a message.
   const AROUND = [
     /^.*\| *(DEBUG|INFO|WARNING|ERROR|CRITICAL) *\|/i,
@@ -35,6 +31,11 @@
     /\b(flow|task) run encountered an exception[.:]?/i,
     /\bencountered exception during execution:/i,
   ];
+
+  // A question is words, not lunr's operators, whether it is typed, pasted or comes with a link. A weight makes lunr
+  // look for the stem of a word, and the last word, which may be half typed, counts as a beginning too.
+  const QUERY = 2;
+  const RESULT = 3;
   const inWords = ({ type, data }) => {
     if (type !== QUERY) return { type, data };
     const message = AROUND.reduce((text, around) => text.replace(around, " "), data);

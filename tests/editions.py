@@ -87,6 +87,7 @@ def _changes_of(edition: Edition, book: Book) -> str:
 def feed(book: Book) -> str:
     """What changed as an Atom feed: a template, with the site's address."""
     site = "{{ config.site_url }}"
+    days = editions(book)
     entries = "".join(
         f"""\
  <entry>
@@ -97,7 +98,7 @@ def feed(book: Book) -> str:
   <content type="html" xml:base="{site}">{_as_html(edition, book)}</content>
  </entry>
 """
-        for edition in editions(book)
+        for edition in days
     )
     return f"""\
 <?xml version="1.0" encoding="utf-8"?>
@@ -107,7 +108,7 @@ def feed(book: Book) -> str:
  <link href="{site}"/>
  <link rel="self" href="{site}feed.xml"/>
  <author><name>{book.config.site_name}</name></author>
- <updated>{editions(book)[0].date}T00:00:00Z</updated>
+ <updated>{days[0].date}T00:00:00Z</updated>
 {entries}</feed>
 """
 
