@@ -73,9 +73,14 @@ def test_each_page_stays_within_its_budget(site):
 
 @contextmanager
 def before_material(view: Page) -> Iterator[None]:
-    """Let the reader act while Material's script is still on its way."""
+    """Let the reader act while Material's script is still on its way.
+
+    A page that is open already may load a script before Chromium has told it
+    that requests are held, so it is opened again.
+    """
     waiting: list[Route] = []
     view.route(MATERIAL, lambda route: waiting.append(route))
+    view.reload()
     with view.expect_request(MATERIAL):
         yield
     while not waiting:
