@@ -1,4 +1,3 @@
-import os
 import re
 import shutil
 import tomllib
@@ -10,7 +9,7 @@ import prefect.cli.server
 import pytest
 from prefect.client.orchestration import get_client
 
-from tests.backend import INITDB, free_port, postgres, prefect_server
+from tests.backend import free_port, postgres, prefect_server
 from tests.programs import python
 
 ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
@@ -19,9 +18,6 @@ ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
 @pytest.fixture
 def database():
     """A new PostgreSQL, as do.toml with its real address, and the password."""
-    if INITDB is None:
-        missing = "PostgreSQL is not installed: apt-get install postgresql"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     password = "only-for-this-test"
     with postgres(password) as port:
         shown = (ROOM / "do.toml").read_text()
