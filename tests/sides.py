@@ -24,7 +24,8 @@ GAP = " …"
 RUN = "http://127.0.0.1:8000/run.py"
 # A program on a page, its output, and the line that runs it.
 SHOWN = re.compile(
-    r"^```(?P<language>\w+) title=\"(?:[✗✓] )?(?P<title>[^\"\n]+)\".*\n"
+    r"^``` ?(?:\{ \.)?(?P<language>\w+)"
+    r" title=\"(?:[✗✓] )?(?P<title>[^\"\n]+)\".*\n"
     r"(?P<include>--8<-- \"(?P<path>snippets/[^\":\n]+)\"\n```\n)"
     r"(?P<output>\n```text title=\"Output\"\n.*\n```\n)?"
     r"(?P<run>\n``` \{ \.text \.run .*\n.*\n```\n)?",
@@ -170,12 +171,14 @@ def with_sides(rule: Rule, source: str) -> str:
 
     def made(block: re.Match[str]) -> str:
         file = rule.book.root / block["path"]
-        fence = f'```{block["language"]} title="{signed(block["title"])}"'
+        head = f'{block["language"]} title="{signed(block["title"])}"'
         if own.get(file):
-            fence += f' hl_lines="{_ranges(own[file])}"'
-        shown = f"{fence}\n{block['include']}{block['output'] or ''}"
+            head += f' hl_lines="{_ranges(own[file])}"'
+        rest = f"\n{block['include']}{block['output'] or ''}"
         if file not in rule.programs:
-            return shown
+            return f"```{head}{rest}"
+        # Readers search for what they see, and that is what programs print.
+        shown = f'``` {{ .{head} data-search-exclude="" }}{rest}'
         return (
             f'{shown}\n``` {{ .text .run title="Run it"'
             f' data-search-exclude="" }}\n{run_line(rule, file)}\n```\n'
