@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -190,15 +190,47 @@ def with_sides(rule: Rule, source: str) -> str:
 def run_line(rule: Rule, program: Path) -> str:
     """What runs a program of the site on a reader's machine."""
     folder = program.parent.relative_to(rule.book.root / "snippets").as_posix()
-    others = sorted(
-        file.name for file in syntax.needed(rule, program) - {program}
-    )
-    packages = [f"prefect=={metadata.version('prefect')}"]
-    packages += ["pytest"] * ("pytest" in syntax.imports(program))
-    wanted = "".join(f" --with {package}" for package in packages)
+    files = syntax.needed(rule, program)
+    others = sorted(file.name for file in files - {program})
+    wanted = f" --with prefect=={metadata.version('prefect')}"
+    wanted += "".join(f" --with {name}" for name in packages(files))
     return " ".join(
         [f"uv run --no-project{wanted}", RUN, folder, program.name, *others]
     )
+
+
+def packages(files: set[Path]) -> list[str]:
+    """The packages that programs import, without what Prefect brings along."""
+    modules = {
+        name.partition(".")[0]
+        for file in files
+        if file.suffix == ".py"
+        for node in ast.walk(syntax.tree_of(file))
+        for name in _modules(node)
+    }
+    brought = {
+        re.match(r"[\w.-]+", needed)[0]
+        for needed in metadata.requires("prefect")
+        if "extra ==" not in needed
+    }
+    of = _distributions()
+    found = {name for module in modules for name in of.get(module, [])}
+    return sorted(found - brought - {"prefect"})
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    """The installed packages, by the modules that they bring: slow to ask."""
+    return metadata.packages_distributions()
+
+
+def _modules(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(name), level=0):
+            return [name]
+    return []
 
 
 def _ranges(numbers: set[int]) -> str:

@@ -136,9 +136,7 @@ def test_a_transaction_stores_when_its_block_ends(do, tmp_path):
     assert report() == (0, 1)
 
 
-def test_a_worker_reports_a_killed_process_and_runs_it_again(
-    api, tmp_path
-):
+def test_a_worker_reports_a_killed_process_and_runs_it_again(api, tmp_path):
     """`kill -9` ends a process between two instructions, so no `finally` and no
     hook runs in it.
 
