@@ -69,7 +69,6 @@ LANGUAGES = {
     ".in": "text",
     ".yml": "yaml",
     ".md": "markdown",
-    ".conf": "nginx",
 }
 
 

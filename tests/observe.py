@@ -130,9 +130,7 @@ def kept(url: str) -> Iterator[tuple[str, str, str]]:
         The kind, the name, and the address to delete.
     """
     for kind, path in KEPT.items():
-        answer = httpx.post(
-            f"{url}/{path}/filter", json={"limit": 200}, timeout=patient(5)
-        )
+        answer = httpx.post(f"{url}/{path}/filter", json={"limit": 200})
         for found in answer.raise_for_status().json():
             name = found.get("name") or found.get("tag") or found["id"]
             which = name if kind == "work pool" else found["id"]
@@ -142,4 +140,4 @@ def kept(url: str) -> Iterator[tuple[str, str, str]]:
 def clear(url: str) -> None:
     """Take away all that stands on a server."""
     for *_, address in kept(url):
-        httpx.delete(address, timeout=patient(5))
+        httpx.delete(address)

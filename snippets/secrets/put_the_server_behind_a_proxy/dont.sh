@@ -1,1 +1,0 @@
-exec prefect server start
