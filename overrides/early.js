@@ -27,7 +27,7 @@
   const AROUND = [
     /^.*\| *(DEBUG|INFO|WARNING|ERROR|CRITICAL) *\|/i,
     /\b(flow|task) run '[^']*' -/i,
-    /\bfinished in state \w+\(/i,
+    /\bfinished in state \w+\((?=['"])/i,
     /\b(flow|task) run encountered an exception[.:]?/i,
     /\bencountered exception during execution:/i,
   ];
@@ -36,22 +36,31 @@
   // look for the stem of a word, and the last word, which may be half typed, counts as a beginning too.
   const QUERY = 2;
   const RESULT = 3;
+  const wordsOf = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+(\.\d+)*/gu) ?? [];
+  let asked = [];
   const inWords = ({ type, data }) => {
     if (type !== QUERY) return { type, data };
     const message = AROUND.reduce((text, around) => text.replace(around, " "), data);
-    const asked = /\p{L}/u.test(message) ? message : data;
-    const words = [...new Set(asked.toLowerCase().match(/[\p{L}\p{N}]+(\.\d+)*/gu))];
+    asked = wordsOf(/\p{L}/u.test(message) ? message : data);
+    const words = [...new Set(asked)];
     const last = words.at(-1) ?? "";
     const begun = last.length > 3 || words.length === 1 ? [last] : [];
     return { type, data: [...words.map((word) => `${word}^5`), ...begun].join(" ") };
   };
 
   // Of two pages with a good section each, the one comes first of which more speaks of the question. Material counts the
-  // title of a page up to five times; here it is one heading among those in the words of readers.
+  // title of a page up to five times; here it is one heading among those in the words of readers. A heading that says
+  // what was pasted, word for word, is what the reader saw.
   const byPage = ({ type, data }) => {
     if (type !== RESULT) return { type, data };
+    const isSaid = (title) => {
+      const both = [asked, wordsOf(title.replace(/<[^>]*>|&#?\w+;/g, " "))].sort((a, b) => a.length - b.length);
+      const [part, whole] = both.map((words) => ` ${words.join(" ")} `);
+      return both[0].length > 2 && whole.includes(part);
+    };
     const worth = (sections) => {
-      const scores = sections.map(({ location, score }) => (location.includes("#") ? score : 0.5 * score));
+      const weight = ({ location, title }) => (isSaid(title) ? 4 : location.includes("#") ? 1 : 0.5);
+      const scores = sections.map((section) => weight(section) * section.score);
       const [best, ...others] = scores.sort((a, b) => b - a);
       return best + 0.5 * others.slice(0, 3).reduce((sum, score) => sum + score, 0);
     };

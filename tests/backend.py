@@ -1,4 +1,4 @@
-"""Prefect servers: the one that all tests share, and those of a single test."""
+"""Servers: the Prefect that all tests share, and those of a single test."""
 
 from __future__ import annotations
 
@@ -13,26 +13,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    suppress,
+)
+from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 
 # A machine that does many things at once needs more time than one that does
 # not. A wait ends when what it waits for happens, so patience costs little.
 PATIENCE = float(os.environ.get("PATIENCE", "3"))
 
-# Debian and Ubuntu keep the programs of PostgreSQL off the PATH.
-INITDB = shutil.which(
-    "initdb",
-    path=os.pathsep.join(
-        [
-            *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
-            os.environ["PATH"],
-        ]
-    ),
-)
+# Debian and Ubuntu keep the programs of PostgreSQL off the PATH, and nginx off
+# the PATH of people who are not root.
+PLACES = [
+    *map(str, Path("/usr/lib/postgresql").glob("*/bin")),
+    *("/usr/sbin", os.environ["PATH"]),
+]
+INITDB = shutil.which("initdb", path=os.pathsep.join(PLACES))
+# What some rules need of other projects, and the package that has it.
+PACKAGES = {
+    "initdb": "postgresql",
+    "redis-server": "redis-server",
+    "nginx": "nginx-light",
+}
 
 # Set before Prefect is first imported. Nothing leaves the machine.
 ENVIRONMENT = {
@@ -72,16 +83,26 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def needed(name: str) -> str:
+    """Find a program of `PACKAGES`, or skip the test that needs it."""
+    if found := shutil.which(name, path=os.pathsep.join(PLACES)):
+        return found
+    pytest.skip(f"{name} is not installed: apt-get install {PACKAGES[name]}")
+
+
 @contextmanager
-def serve(
-    command: list[str], health_url: str, **popen: object
-) -> Iterator[None]:
+def running(
+    command: list[str | Path], is_up: Callable[[], bool], **popen: object
+) -> Iterator[subprocess.Popen]:
     """Run a server until its block ends.
 
     Args:
         command: What starts it.
-        health_url: Address that answers 200 once it is up.
+        is_up: Whether it answers.
         **popen: Passed on to `subprocess.Popen`.
+
+    Yields:
+        Its process, for tests that kill it.
 
     Raises:
         RuntimeError: If it ends, or does not answer in time.
@@ -89,18 +110,13 @@ def serve(
     process = subprocess.Popen(command, **popen)
     try:
         deadline = time.monotonic() + patient(60)
-        while True:
+        while not is_up():
             if process.poll() is not None:
                 raise RuntimeError(f"{command} ended with {process.returncode}")
-            try:
-                if httpx.get(health_url, timeout=5).status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{command}: no answer from {health_url}")
+                raise RuntimeError(f"{command}: no answer")
             time.sleep(0.1)
-        yield
+        yield process
     finally:
         process.terminate()
         try:
@@ -108,6 +124,68 @@ def serve(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def serve(
+    command: list[str], health_url: str, **popen: object
+) -> AbstractContextManager[subprocess.Popen]:
+    """Run a server, see `running`, that is up when an address answers 200."""
+    # One client: to make one costs as much processor time as 200 questions.
+    client = httpx.Client(timeout=5)
+
+    def is_up() -> bool:
+        try:
+            return client.get(health_url).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return running(command, is_up, **popen)
+
+
+def listens(port: int) -> bool:
+    """Whether something listens on a TCP port of loopback."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def redis() -> Iterator[int]:
+    """Run an empty Redis, which forgets everything when it ends.
+
+    Yields:
+        Its port on loopback.
+    """
+    port = free_port()
+    command = [needed("redis-server"), "--port", str(port)]
+    command += ["--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+    quiet = {"stdout": subprocess.DEVNULL}
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running(command, partial(listens, port), cwd=home, **quiet),
+    ):
+        yield port
+
+
+@contextmanager
+def nginx(home: Path, site: str, port: int) -> Iterator[None]:
+    """Run nginx as a proxy.
+
+    Args:
+        home: A folder for what it writes; `error.log` is in it.
+        site: What people write below `conf.d`: its `server` blocks.
+        port: A TCP port of loopback that these listen on.
+    """
+    user = "user root;" if os.geteuid() == 0 else ""
+    kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    own = "".join(f"{kind}_temp_path {kind}; " for kind in kinds)
+    (home / "nginx.conf").write_text(
+        f"daemon off; pid nginx.pid; {user} events {{}}\n"
+        f"http {{ access_log access.log; {own}\n{site}\n}}\n"
+    )
+    command = [needed("nginx"), "-p", home, "-c", home / "nginx.conf"]
+    command += ["-e", home / "error.log"]
+    with running(command, partial(listens, port)):
+        yield
 
 
 @contextmanager
@@ -120,13 +198,14 @@ def postgres(password: str) -> Iterator[int]:
     Yields:
         Its port on loopback.
     """
+    initdb = needed("initdb")
     # PostgreSQL refuses to run as root, which CI often is.
     root = os.geteuid() == 0
     who = {"user": "postgres", "group": "postgres", "extra_groups": []}
 
-    def run(program: str, *arguments: str) -> None:
+    def run(name: str, *arguments: str) -> None:
         subprocess.run(
-            [Path(INITDB).with_name(program), *arguments],
+            [Path(initdb).with_name(name), *arguments],
             cwd=home,
             env=os.environ | {"PGPASSWORD": password},
             check=True,

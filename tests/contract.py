@@ -69,6 +69,7 @@ LANGUAGES = {
     ".in": "text",
     ".yml": "yaml",
     ".md": "markdown",
+    ".conf": "nginx",
 }
 
 

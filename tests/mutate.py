@@ -39,7 +39,7 @@ from tests import backend, observe, programs, recorded, selection, syntax
 from tests.book import BOOK, ROOT, Rule, copied
 
 RESULTS = ROOT / "tests/mutants.json"
-DATA = {".yaml", ".yml", ".toml", ".sh", ".txt", ".in", ".cfg", ".ini"}
+DATA = {".yaml", ".yml", ".toml", ".conf", ".sh", ".txt", ".in", ".cfg", ".ini"}
 SECRET = re.compile(
     r"""os\.environ(\.get\(.*\)|\[.*\]) | os\.getenv\(.*\)
     | .*\.get_secret_value\(\) | Variable\.get\(.*\)

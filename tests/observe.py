@@ -130,7 +130,9 @@ def kept(url: str) -> Iterator[tuple[str, str, str]]:
         The kind, the name, and the address to delete.
     """
     for kind, path in KEPT.items():
-        answer = httpx.post(f"{url}/{path}/filter", json={"limit": 200})
+        answer = httpx.post(
+            f"{url}/{path}/filter", json={"limit": 200}, timeout=patient(5)
+        )
         for found in answer.raise_for_status().json():
             name = found.get("name") or found.get("tag") or found["id"]
             which = name if kind == "work pool" else found["id"]
@@ -140,4 +142,4 @@ def kept(url: str) -> Iterator[tuple[str, str, str]]:
 def clear(url: str) -> None:
     """Take away all that stands on a server."""
     for *_, address in kept(url):
-        httpx.delete(address)
+        httpx.delete(address, timeout=patient(5))

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +24,8 @@ GAP = " …"
 RUN = "http://127.0.0.1:8000/run.py"
 # A program on a page, its output, and the line that runs it.
 SHOWN = re.compile(
-    r"^```(?P<language>\w+) title=\"(?:[✗✓] )?(?P<title>[^\"\n]+)\".*\n"
+    r"^``` ?(?:\{ \.)?(?P<language>\w+)"
+    r" title=\"(?:[✗✓] )?(?P<title>[^\"\n]+)\".*\n"
     r"(?P<include>--8<-- \"(?P<path>snippets/[^\":\n]+)\"\n```\n)"
     r"(?P<output>\n```text title=\"Output\"\n.*\n```\n)?"
     r"(?P<run>\n``` \{ \.text \.run .*\n.*\n```\n)?",
@@ -170,12 +171,14 @@ def with_sides(rule: Rule, source: str) -> str:
 
     def made(block: re.Match[str]) -> str:
         file = rule.book.root / block["path"]
-        fence = f'```{block["language"]} title="{signed(block["title"])}"'
+        head = f'{block["language"]} title="{signed(block["title"])}"'
         if own.get(file):
-            fence += f' hl_lines="{_ranges(own[file])}"'
-        shown = f"{fence}\n{block['include']}{block['output'] or ''}"
+            head += f' hl_lines="{_ranges(own[file])}"'
+        rest = f"\n{block['include']}{block['output'] or ''}"
         if file not in rule.programs:
-            return shown
+            return f"```{head}{rest}"
+        # Readers search for what they see, and that is what programs print.
+        shown = f'``` {{ .{head} data-search-exclude="" }}{rest}'
         return (
             f'{shown}\n``` {{ .text .run title="Run it"'
             f' data-search-exclude="" }}\n{run_line(rule, file)}\n```\n'
@@ -187,15 +190,37 @@ def with_sides(rule: Rule, source: str) -> str:
 def run_line(rule: Rule, program: Path) -> str:
     """What runs a program of the site on a reader's machine."""
     folder = program.parent.relative_to(rule.book.root / "snippets").as_posix()
-    others = sorted(
-        file.name for file in syntax.needed(rule, program) - {program}
-    )
-    packages = [f"prefect=={metadata.version('prefect')}"]
-    packages += ["pytest"] * ("pytest" in syntax.imports(program))
-    wanted = "".join(f" --with {package}" for package in packages)
+    files = syntax.needed(rule, program)
+    others = sorted(file.name for file in files - {program})
+    wanted = f" --with prefect=={metadata.version('prefect')}"
+    wanted += "".join(f" --with {name}" for name in packages(files))
     return " ".join(
         [f"uv run --no-project{wanted}", RUN, folder, program.name, *others]
     )
+
+
+def packages(files: set[Path]) -> list[str]:
+    """The packages that programs import, without what Prefect brings along."""
+    modules = {
+        name.partition(".")[0]
+        for file in files
+        if file.suffix == ".py"
+        for name in syntax.imports(file)
+    }
+    brought = {
+        re.match(r"[\w.-]+", needed)[0]
+        for needed in metadata.requires("prefect")
+        if "extra ==" not in needed
+    }
+    of = _distributions()
+    found = {name for module in modules for name in of.get(module, [])}
+    return sorted(found - brought - {"prefect"})
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    """The installed packages, by the modules that they bring: slow to ask."""
+    return metadata.packages_distributions()
 
 
 def _ranges(numbers: set[int]) -> str:

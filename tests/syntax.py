@@ -82,7 +82,8 @@ def names(code: Path, file: Path, room: Path) -> bool:
     tree = tree_of(code)
     # An entrypoint such as `flows/orders.py:load` names a file too.
     used = {text.partition(":")[0] for text in _strings(tree)}
-    modules = used | imports(code) if file.suffix == ".py" else set()
+    own = {module.rpartition(".")[2] for module in imports(code)}
+    modules = used | own if file.suffix == ".py" else set()
     return (
         bool({path, file.name} & used)
         or any(text.endswith(f"/{path}") for text in used)
@@ -91,14 +92,14 @@ def names(code: Path, file: Path, room: Path) -> bool:
 
 
 def imports(code: Path) -> set[str]:
-    """The last parts of the names of the modules that a program imports."""
+    """The names of the modules that a program imports."""
     modules = set()
     for node in ast.walk(tree_of(code)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             modules.add(node.module or "")
-    return {module.rpartition(".")[2] for module in modules}
+    return modules
 
 
 def _strings(tree: ast.Module) -> set[str]:

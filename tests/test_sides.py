@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.sides import MANY, Pair, signed
+from tests.sides import MANY, Pair, packages, signed
 
 
 @pytest.fixture
@@ -85,3 +85,15 @@ def test_a_side_is_told_by_its_sign():
         "✓ do.yaml, saved as prefect.yml"
     )
     assert signed("document.py") == "document.py"
+
+
+def test_a_program_is_run_with_what_prefect_does_not_bring(tmp_path):
+    program, helper = tmp_path / "do.py", tmp_path / "helper.py"
+    program.write_text(
+        "import json, httpx, helper\n"
+        "from prefect import flow\n"
+        "from prefect_dask.task_runners import DaskTaskRunner\n"
+    )
+    helper.write_text("import pytest\nfrom prefect.testing import utilities\n")
+    notes = tmp_path / "notes.md"
+    assert packages({program, helper, notes}) == ["prefect-dask", "pytest"]

@@ -1,4 +1,6 @@
+import asyncio
 import functools
+import os
 import sqlite3
 from threading import Lock
 
@@ -229,3 +231,33 @@ def test_a_cached_function_makes_one_client_for_many_task_runs(database):
     count_often()
     assert made == [database]
     connect(database).close()
+
+
+def test_an_async_client_serves_one_event_loop():
+    """An async client belongs to one event loop. Each async task that a sync
+    flow submits runs in a loop of its own, so the second of two task runs fails
+    if they share a client. So does the second `asyncio.run` in one process.
+    """
+    url = f"{os.environ['PREFECT_API_URL']}/health"
+    connect = functools.cache(httpx.AsyncClient)
+
+    @task
+    async def ask():
+        return (await connect().get(url)).json()
+
+    @flow
+    def submit_two():
+        first = ask.submit().result()
+        second = ask.submit().result(raise_on_failure=False)
+        return f"{first}, {second}"
+
+    @flow
+    async def await_two():
+        return [await ask(), await ask()]
+
+    assert submit_two() == "True, Event loop is closed"
+
+    connect.cache_clear()
+    assert asyncio.run(await_two()) == [True, True]
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        asyncio.run(await_two())

@@ -3,6 +3,7 @@ import os
 import re
 import socket
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread, Timer
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from prefect.workers.process import ProcessWorker
 
 from tests.backend import patient
 from tests.observe import client_of, settles, task_runs
+from tests.programs import python
 
 FIRST, SECOND, THIRD = (f"Counting 2026-03-0{day}" for day in (1, 2, 3))
 POOL = "survive-a-killed-worker"
@@ -32,6 +34,8 @@ def tell(name):
 
 @flow(on_crashed=[lambda flow, flow_run, state: tell("on_crashed")])
 def report():
+    if Path(__file__).with_name("report").exists():
+        return
     tell("report")
     try:
         os.kill(os.getpid(), 9)
@@ -63,6 +67,13 @@ def kill_and_rerun(capfd, tmp_path):
     return runs
 
 
+def retry(run_id) -> str:
+    """What `prefect flow-run retry` says."""
+    command = ("-m", "prefect", "--no-prompt", "flow-run", "retry", run_id)
+    ended = python(*command, cwd=Path.cwd(), COLUMNS="300")
+    return ended.stdout + ended.stderr
+
+
 def test_without_stored_results_the_second_run_does_everything_again(
     dont, kill_and_rerun, api
 ):
@@ -72,11 +83,14 @@ def test_without_stored_results_the_second_run_does_everything_again(
     Of a task run that ended, the server has the state but not the result.
 
     If you started the flow by hand, nobody does. The run stays `Running`.
+
+    It refuses a run that has not ended, such as one that still says `Running`.
     """
     killed, after, done = kill_and_rerun(dont)
 
     assert done == [FIRST, SECOND, THIRD]
     assert api.read_flow_run(killed).state_name == "Running"
+    assert "'RUNNING' and cannot be retried" in retry(killed)
 
     def ended():
         runs = api.read_task_runs(
@@ -122,12 +136,15 @@ def test_a_transaction_stores_when_its_block_ends(do, tmp_path):
     assert report() == (0, 1)
 
 
-def test_a_worker_reports_a_killed_process(api, tmp_path):
+def test_a_worker_reports_a_killed_process_and_runs_it_again(api, tmp_path):
     """`kill -9` ends a process between two instructions, so no `finally` and no
     hook runs in it.
 
     If a process worker started it, the worker does. The run is `Crashed`, and
     its `on_crashed` hooks run.
+
+    `prefect flow-run retry` with the id of a run starts the same run again,
+    with the same parameters; if it has a deployment, on a worker.
     """
     (tmp_path / "killed.py").write_text(KILLED)
     api.create_work_pool(WorkPoolCreate(name=POOL, type="process"), True)
@@ -137,13 +154,17 @@ def test_a_worker_reports_a_killed_process(api, tmp_path):
     try:
         run = run_deployment(deployment, timeout=0)
         asyncio.run(ProcessWorker(POOL).start(run_once=True))
+        state = api.read_flow_run(run.id).state
+        assert state.name == "Crashed"
+        assert state.message.startswith("Process exited with status code: -9. ")
+        assert "has been scheduled for retry" in retry(run.id)
+        asyncio.run(ProcessWorker(POOL).start(run_once=True))
+        again = api.read_flow_run(run.id)
+        assert (again.state.name, again.run_count) == ("Completed", 2)
     finally:
         api.delete_deployment(deployment)
         api.delete_work_pool(POOL)
 
-    state = api.read_flow_run(run.id).state
-    assert state.name == "Crashed"
-    assert state.message.startswith("Process exited with status code: -9. ")
     crashed = (tmp_path / "on_crashed").read_text()
     assert crashed != (tmp_path / "report").read_text()
     assert not (tmp_path / "finally").exists()

@@ -1,7 +1,9 @@
-import os
+import asyncio
 import re
 import shutil
+import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +11,10 @@ import httpx
 import prefect.cli.server
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.server.database.configurations import AioSqliteConfiguration
+from sqlalchemy.exc import OperationalError
 
-from tests.backend import INITDB, free_port, postgres, prefect_server
+from tests.backend import free_port, postgres, prefect_server
 from tests.programs import python
 
 ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
@@ -19,9 +23,6 @@ ROOM = Path("snippets/scaling/run_postgres_not_sqlite").resolve()
 @pytest.fixture
 def database():
     """A new PostgreSQL, as do.toml with its real address, and the password."""
-    if INITDB is None:
-        missing = "PostgreSQL is not installed: apt-get install postgresql"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     password = "only-for-this-test"
     with postgres(password) as port:
         shown = (ROOM / "do.toml").read_text()
@@ -63,6 +64,28 @@ def test_with_sqlite_some_runs_are_refused_and_the_log_does_not_say_so(
     assert said == (ROOM / "dont.txt").read_text()
     log = (tmp_path / "server.log").read_text()
     assert not re.search(r"\b503\b|Service Unavailable|POST", log), log
+
+
+def test_a_writer_waits_a_minute_for_the_other(tmp_path):
+    """A write that finds another one under way waits, for a minute at most.
+    After that, SQLite says:
+    """
+    file = tmp_path / "prefect.db"
+    database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{file}")
+
+    async def write() -> None:
+        engine = await database.engine()
+        async with engine.connect() as connection:
+            wait = await connection.exec_driver_sql("PRAGMA busy_timeout")
+            assert wait.scalar_one() == 60_000
+            await connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+            with closing(sqlite3.connect(file)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                await connection.exec_driver_sql("CREATE TABLE runs (id)")
+
+    with pytest.raises(OperationalError) as refused:
+        asyncio.run(write())
+    assert "(sqlite3.OperationalError) database is locked" in str(refused.value)
 
 
 def test_the_client_hides_the_first_refusals(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from prefect import flow
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.flow_engine import run_flow
-from prefect.schedules import Cron
+from prefect.schedules import Cron, RRule
 from prefect.states import Scheduled
 
 from tests.observe import settles
@@ -143,6 +143,41 @@ def test_an_abbreviation_never_changes_its_clocks(apply):
         for run in planned("0 9 * * *", "EST", day)
     ]
     assert hours == [14, 14, 14]
+
+
+@pytest.mark.parametrize(
+    ("rule", "shape", "starts"),
+    [
+        ("FREQ=DAILY", "%H:%M", {"00:00"}),
+        ("FREQ=DAILY;COUNT=5", "%H:%M", set()),
+        ("FREQ=WEEKLY;INTERVAL=2", "%A %H:%M", {"Wednesday 00:00"}),
+        (
+            "DTSTART:20260303T090000\nRRULE:FREQ=WEEKLY;INTERVAL=2",
+            "%A %H:%M",
+            {"Tuesday 09:00"},
+        ),
+    ],
+)
+def test_a_rrule_begins_in_2020_unless_it_says_when(
+    rule, shape, starts, apply, api
+):
+    """An `RRule` without `DTSTART` begins on 1 January 2020, a Wednesday, at
+    midnight. So `FREQ=DAILY` means midnight, `FREQ=DAILY;COUNT=5` plans no run
+    at all, and every second week means a Wednesday.
+    """
+    beside = Cron("30 12 * * *", timezone="America/New_York")
+    schedules = [RRule(rule, timezone="America/New_York"), beside]
+    this = apply(report.to_deployment("from-2020", schedules=schedules))
+
+    def planned() -> set[str]:
+        runs = api.read_flow_runs(deployment_filter=this)
+        return {
+            f"{run.expected_start_time.astimezone(NEW_YORK):{shape}}"
+            for run in runs
+        }
+
+    settles(lambda: bool(planned()), True)
+    assert {at for at in planned() if "12:30" not in at} == starts
 
 
 def test_what_happens_when_the_clocks_change(table):

@@ -151,3 +151,18 @@ def test_settings_at_the_top_of_a_file_stop_its_import(
     monkeypatch.delenv("PRICES_API_KEY", raising=False)
     with pytest.raises(ValidationError, match="PRICES_API_KEY"):
         import prices_flow  # noqa: F401
+
+
+def test_a_file_for_each_secret_does_as_well(do, monkeypatch, tmp_path):
+    """With `secrets_dir="/run/secrets"` the same class also reads a file
+    `PRICES_API_KEY` in that folder, and the variable wins if both are there.
+    """
+
+    class Mounted(do.Settings, secrets_dir=tmp_path):
+        pass
+
+    (tmp_path / "PRICES_API_KEY").write_text("from-the-file\n")
+    monkeypatch.delenv("PRICES_API_KEY", raising=False)
+    assert Mounted().api_key.get_secret_value() == "from-the-file"
+    monkeypatch.setenv("PRICES_API_KEY", "from-the-environment")
+    assert Mounted().api_key.get_secret_value() == "from-the-environment"

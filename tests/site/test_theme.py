@@ -38,7 +38,8 @@ def test_the_scripts_are_ours_without_comments_and_spaces(name, record):
 RULE_PAGE = 64_000
 MEDIAN_RULE = 60_000
 PAGE = 68_000
-LONG_PAGE = 95_000  # the reference, and the tests of a chapter
+LONG_PAGE = 120_000  # what grows with the rules: LONG below
+LONG = ("reference", "symptoms", *(f"{c.name}/tests" for c in BOOK.chapters))
 UNTIL_AN_ACT = 34_000  # what the script weighs, which comes with the first act
 
 
@@ -50,7 +51,7 @@ def test_each_page_stays_within_its_budget(site):
     rules = {f"{rule.address}index.html" for rule in BOOK.rules}
     budgets = []
     for name, parts in pages.items():
-        long = name.endswith(("/tests/index.html", "reference/index.html"))
+        long = name.removesuffix("/index.html") in LONG
         most = RULE_PAGE if name in rules else LONG_PAGE if long else PAGE
         budgets.append((name, parts, most))
         view = {path: n for path, n in parts.items() if "/bundle." not in path}

@@ -65,7 +65,7 @@ def test_one_server_serves_all_tests_and_its_start_is_the_slowest_part(
     The following file starts one server without heartbeats and gives each test
     its own result storage.
 
-    The harness also keeps your tests away from your real server.
+    A flow test in the harness stores its run there.
 
     All tests now share one database, so a test sees the runs of the tests
     before it.
@@ -121,7 +121,7 @@ def test_the_conftest_gives_the_server_more_time(monkeypatch):
 
 
 def test_without_the_harness_a_flow_test_runs_on_your_server(do, api):
-    """A flow test outside of it stores its run on the server that
+    """One outside of it stores its run on the server that
     `PREFECT_API_URL` names, even if that is the server of production.
     """
     for test in (do.test_no_orders, do.test_one_order, do.test_two_orders):

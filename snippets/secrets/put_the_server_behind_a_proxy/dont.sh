@@ -1,0 +1,1 @@
+exec prefect server start
