@@ -49,8 +49,8 @@ def back_up(tmp_path):
 
 
 def test_a_program_that_fails_does_not_fail_the_run(dont, back_up, api):
-    """Prefect does not see the exit code of a program, so the run is
-    `Completed` when the program that it started has failed.
+    """Prefect does not see the exit code of a program, so the run completes
+    when the program that it started has failed.
 
     What the program prints goes to the terminal, and the server gets none of
     it.

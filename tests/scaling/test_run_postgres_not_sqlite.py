@@ -11,7 +11,6 @@ import httpx
 import prefect.cli.server
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.exc import OperationalError
 
 from tests.backend import free_port, postgres, prefect_server
@@ -70,6 +69,8 @@ def test_a_writer_waits_a_minute_for_the_other(tmp_path):
     """A write that finds another one under way waits, for a minute at most.
     After that, SQLite says:
     """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
     file = tmp_path / "prefect.db"
     database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{file}")
 

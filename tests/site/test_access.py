@@ -37,6 +37,7 @@ ALL_STATES = {
     "docs/secrets/keep-secrets-out-of-logs.md",
     "docs/secrets/keep-secrets-out-of-results.md",
     "docs/secrets/protect-the-server.md",
+    "docs/secrets/put-the-server-behind-a-proxy.md",
     "docs/secrets/read-secrets-from-the-environment.md",
     "docs/secrets/reference-secrets-in-job-variables.md",
     "docs/secrets/tests.md",
