@@ -63,11 +63,11 @@ def test_the_404_page_offers_the_search(visit):
 
 def asked_of(rules: list[Rule]) -> dict[str, set[str]]:
     """What readers type or paste, with the addresses that answer it."""
-    listed = [(t, r.address) for r in rules for t in r.asked + r.symptoms]
-    return {
-        text: {address for whole, address in listed if text in whole}
-        for text, _ in listed
-    }
+    wanted: dict[str, set[str]] = {}
+    for rule in rules:
+        for text in rule.asked + rule.symptoms:
+            wanted.setdefault(text, set()).add(rule.address)
+    return wanted
 
 
 def changed(text: str) -> str:
@@ -145,7 +145,7 @@ def test_a_question_in_the_address_is_answered_in_words_too(visit):
 
 def test_the_index_of_the_search_is_small(site):
     index = (site / "search/search_index.json").read_bytes()
-    assert len(gzip.compress(index, mtime=0)) <= 1_500 * len(BOOK.rules)
+    assert len(gzip.compress(index, mtime=0)) <= 120_000
     sections = json.loads(index)["docs"]
     assert not [s for s in sections if s["location"].endswith("#proof")]
     assert not [s for s in sections if "Proven by" in s["text"]]
