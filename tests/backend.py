@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import (
-    AbstractContextManager,
     ExitStack,
     closing,
     contextmanager,
@@ -126,20 +125,22 @@ def running(
             process.wait()
 
 
+@contextmanager
 def serve(
     command: list[str], health_url: str, **popen: object
-) -> AbstractContextManager[subprocess.Popen]:
+) -> Iterator[subprocess.Popen]:
     """Run a server, see `running`, that is up when an address answers 200."""
-    # One client: to make one costs as much processor time as 200 questions.
-    client = httpx.Client(timeout=5)
+    # One client for all questions: to make one takes longer than to ask.
+    with httpx.Client(timeout=5) as client:
 
-    def is_up() -> bool:
-        try:
-            return client.get(health_url).status_code == 200
-        except httpx.TransportError:
-            return False
+        def is_up() -> bool:
+            try:
+                return client.get(health_url).status_code == 200
+            except httpx.TransportError:
+                return False
 
-    return running(command, is_up, **popen)
+        with running(command, is_up, **popen) as process:
+            yield process
 
 
 def listens(port: int) -> bool:
