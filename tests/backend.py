@@ -51,6 +51,9 @@ ENVIRONMENT = {
     "PREFECT_LOGGING_COLORS": "false",
     "NO_COLOR": "1",
     "NO_MKDOCS_2_WARNING": "1",
+    # A server registers the types of blocks in the background after its start.
+    # If a test saves a block meanwhile, the server refuses it now and then.
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
 }
 
 # A server keeps the leases of limits in files below its home, and looks often

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx
+from prefect.automations import Automation, EventTrigger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -22,6 +23,8 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import LogSort, TaskRunSort
+from prefect.events import Event
+from prefect.events.actions import PauseAutomation
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -80,6 +83,29 @@ def settles(probe: Callable[[], T], expected: T, seconds: float = 30) -> None:
     while (seen := probe()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     assert seen == expected, f"it stays {seen!r} and is not {expected!r}"
+
+
+def automations_act(api: SyncPrefectClient) -> None:
+    """Wait until the server acts on the automations that it has.
+
+    It stores an automation, answers, and takes up one after the other in the
+    background. So one that is made now, and acts, is the last of them.
+    """
+    name = "the-last-automation"
+    last = Automation(
+        name=name,
+        trigger=EventTrigger(expect={name}),
+        actions=[PauseAutomation(source="inferred")],
+    ).create()
+    resource = {"prefect.resource.id": f"prefect.automation.{last.id}"}
+
+    def is_paused() -> bool:
+        event = Event(event=name, resource=resource).model_dump(mode="json")
+        api.request("POST", "/events", json=[event])
+        return not api.read_automation(last.id).enabled
+
+    settles(is_paused, True)
+    last.delete()
 
 
 def task_runs(

@@ -12,6 +12,9 @@ import tempfile
 import threading
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -91,11 +94,7 @@ def python(
         subprocess.TimeoutExpired: If it takes five minutes on a quiet machine.
     """
     arguments = [str(part) for part in command]
-    variables = {
-        name: value
-        for name, value in (os.environ | environment).items()
-        if value is not None
-    }
+    variables = _changed(environment)
     seconds = patient(300)
     if not FORK:
         return tool(
@@ -105,14 +104,9 @@ def python(
             stdin=subprocess.DEVNULL,
             timeout=seconds,
         )
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
         printed = [Path(folder, name) for name in ("stdout", "stderr")]
-        child = context.Process(
-            target=_become, args=(arguments, cwd, variables, printed)
-        )
-        child.start()
+        child = _child(arguments, cwd, variables, printed)
         child.join(seconds)
         if child.exitcode is None:
             child.kill()
@@ -121,6 +115,50 @@ def python(
         return subprocess.CompletedProcess(
             arguments, child.exitcode, *(file.read_text() for file in printed)
         )
+
+
+@contextmanager
+def beside(
+    *command: str | Path, cwd: Path, **environment: str | None
+) -> Iterator[BaseProcess]:
+    """Run a program or a module while the block does something else.
+
+    What it prints goes to `stdout` and `stderr` in its working directory. It is
+    killed if it still runs in the end.
+
+    Args:
+        *command: As for `python`.
+        cwd: The working directory, which is made.
+        **environment: Changes of the environment; None unsets.
+    """
+    cwd.mkdir(exist_ok=True)
+    printed = [cwd / "stdout", cwd / "stderr"]
+    child = _child([*map(str, command)], cwd, _changed(environment), printed)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.join()
+
+
+def _changed(environment: dict[str, str | None]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in (os.environ | environment).items()
+        if value is not None
+    }
+
+
+def _child(
+    arguments: list[str], cwd: Path, variables: dict[str, str], printed: list
+) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver" if FORK else "spawn")
+    context.set_forkserver_preload(PRELOADED)
+    child = context.Process(
+        target=_become, args=(arguments, cwd, variables, printed)
+    )
+    child.start()
+    return child
 
 
 def _become(

@@ -6,7 +6,7 @@ from prefect.blocks.webhook import Webhook
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from tests.backend import patient
-from tests.observe import settles
+from tests.observe import automations_act, settles
 
 # The alerts are what pager.py received over HTTP.
 BAD, NONE = ["25 EUR"], []
@@ -14,8 +14,9 @@ NAME = "load-night-orders"
 
 
 @pytest.fixture
-def automation(do):
+def automation(do, api):
     automation = do.create_automation()
+    automations_act(api)
     assert automation.name == "night-orders-pager"
     assert automation.trigger.expect == {"prefect.flow-run.*"}
     assert do.load_night_orders.on_failure_hooks == []  # no second alert

@@ -1,7 +1,6 @@
 import asyncio
 import time
 from contextlib import ExitStack
-from inspect import signature
 from threading import Barrier
 
 import httpx
@@ -20,14 +19,8 @@ from prefect.runtime import flow_run
 from prefect.states import Pending
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tests.backend import (
-    LEASES_IN_FILES,
-    end_leases,
-    free_port,
-    patient,
-    prefect_server,
-)
-from tests.observe import client_of, log_messages, settles, task_runs
+from tests.backend import patient
+from tests.observe import log_messages, settles, task_runs
 from tests.programs import python
 
 
@@ -164,58 +157,6 @@ def test_strict_is_content_with_a_limit_that_is_switched_off(api, limit):
     )
     with concurrency(limit, strict=True), concurrency(limit, strict=True):
         assert active_slots(api, limit) == 0
-
-
-def test_a_restart_keeps_the_leases_only_where_they_are_in_files(tmp_path):
-    """But by default a server of your own keeps the leases in its memory. When
-    such a server restarts, it forgets them, but the slots stay taken in its
-    database. A block that ends then frees nothing, and every later block waits
-    forever.
-
-    With this setting it keeps them in files below its `PREFECT_HOME`, and they
-    are there after a restart:
-    `PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem`.
-
-    A slot is a lease. If a program is killed, its slot is free again when the
-    lease has run out, by default within about five minutes.
-
-    When no run holds a slot and it is still taken, `prefect gcl update
-    orders-load --active-slots 0` frees it.
-    """
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    with client_of(url) as api:
-
-        def lease() -> str:
-            """Hold a slot as a block of `concurrency` does."""
-            return api.increment_concurrency_slots_with_lease(
-                ["orders-load"], slots=1, mode="concurrency", lease_duration=300
-            ).json()["lease_id"]
-
-        def taken() -> int:
-            return active_slots(api, "orders-load")
-
-        with prefect_server(tmp_path, port):
-            api.upsert_global_concurrency_limit_by_name("orders-load", limit=1)
-            forgotten = lease()
-        with prefect_server(tmp_path, port, **LEASES_IN_FILES):
-            api.release_concurrency_slots_with_lease(forgotten)
-            assert taken() == 1
-            command = "prefect gcl update orders-load --active-slots 0"
-            command = ["-m", *command.split()]
-            python(*command, cwd=tmp_path, PREFECT_API_URL=url)
-            assert taken() == 0
-            kept = lease()
-        with prefect_server(tmp_path, port, **LEASES_IN_FILES):
-            assert taken() == 1
-            api.renew_concurrency_lease(kept, lease_duration=300)
-            api.release_concurrency_slots_with_lease(kept)
-            assert taken() == 0
-
-            lease()  # of a program that is killed: five minutes go by
-            end_leases(tmp_path)
-            settles(taken, 0)
-    assert signature(concurrency).parameters["lease_duration"].default == 300
 
 
 @pytest.fixture

@@ -1,0 +1,30 @@
+import worker
+from prefect import flow
+from prefect.deployments import run_deployment
+from prefect.schedules import Cron
+
+meters = {"read on": "Sunday"}
+
+
+@flow
+def load_readings(day: str) -> str:
+    meters["read on"] = day
+    return f"readings of {day}"
+
+
+@flow
+def bill_customers(day: str = "today") -> str:
+    return f"bills of {day} from the readings of {meters['read on']}"
+
+
+if __name__ == "__main__":
+    loads = load_readings.to_deployment("daily").apply()
+    bills = bill_customers.to_deployment(
+        "daily",
+        schedule=Cron("30 6 * * *"),
+    ).apply()
+    print(f"06:30 {worker.run_next(bill_customers, bills)}")
+    run_deployment(loads, parameters={"day": "Monday"}, timeout=0)
+    print(f"06:50 {worker.run_next(load_readings, loads)}")
+    for deployment in bills, loads:
+        worker.forget(deployment)
