@@ -1,4 +1,5 @@
 from datetime import date
+from pathlib import Path
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -8,6 +9,7 @@ from prefect.states import Completed, Failed, Pending
 
 from tests.programs import python
 
+ROOM = Path("snippets/resilience/backfill_safely").resolve()
 FIRST = date(2026, 3, 1)
 
 
@@ -52,12 +54,17 @@ def test_each_call_makes_a_run(dont, deploy, api):
     assert days_of(runs) == ["01", "01", "02", "02", "03", "04"]
 
 
-def test_with_a_key_each_day_has_one_run(do, deploy, api):
+def test_with_a_key_each_day_has_one_run(do, deploy, api, tmp_path):
     """With a key that says which day it is, the second call returns the run of
     the first one, and only the days that are left get a run.
 
     The tag finds the runs of the backfill.
     """
+    other = deploy(do.load_readings, "other")
+    run_deployment(other, parameters={"day": FIRST}, timeout=0)
+    program = python(ROOM / "do.py", cwd=tmp_path)
+    assert program.stdout == (ROOM / "do.out").read_text()
+
     deployment = deploy(do.load_readings)
     do.backfill(do.DAYS[:2])
     begun = {run.id for run in runs_of(api, deployment)}
