@@ -6,6 +6,7 @@ import httpx
 import pytest
 from prefect import flow
 from prefect.automations import Automation
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.sorting import FlowRunSort
@@ -91,6 +92,8 @@ def test_the_newest_is_kept(api, night, do, capsys):
     """
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     passed = datetime.now(UTC) - timedelta(days=9)
+    # A program that was interrupted has left its pool.
+    api.create_work_pool(WorkPoolCreate(name=night.NAME, type="process"))
     deployment = night.pass_with("CANCEL_NEW")
     other = flow(do.send_forecast.fn, name="send-map").to_deployment("missed")
     other = other.apply()

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from prefect import flow
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency import _leases
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import PrefectHTTPStatusError
@@ -52,9 +53,11 @@ class Office:
             [name], slots=1, mode="concurrency", lease_duration=300
         ).json()["lease_id"]
 
+    def limit(self, name: str) -> GlobalConcurrencyLimitResponse:
+        return self.api.read_global_concurrency_limit_by_name(name)
+
     def taken(self, name: str) -> int:
-        limit = self.api.read_global_concurrency_limit_by_name(name)
-        return limit.active_slots
+        return self.limit(name).active_slots
 
     def leases(self) -> list[Path]:
         return list((self.home / "concurrency_leases").glob("*-*.json"))
@@ -98,6 +101,7 @@ def office(tmp_path_factory):
     def keep() -> None:
         office.files = [json.loads(f.read_text()) for f in office.leases()]
         office.kept = office.lease("map-files")
+        office.size = office.limit("map-server").limit
         office.start("do.toml")
 
     patch = pytest.MonkeyPatch()
@@ -145,7 +149,7 @@ def test_files_keep_the_leases(office, record):
     record(ROOM / "do.txt", office.do)
     assert "Slots of map-server still taken: 0" in office.do
     assert "Slots of tag:map-licence still taken: 0" in office.do
-    assert len(office.files) == 2
+    assert (len(office.files), office.size) == (2, 1)
 
     assert office.held == [1, 1, 0]
 
