@@ -100,8 +100,8 @@ def test_the_end_of_a_run_starts_the_next(do, deploy, runs):
     """
     loads = deploy(do.load_readings)
     bills = deploy(do.bill_customers, triggers=[do.AFTER_THE_LOAD])
-    assert do.worker.run_next(do.bill_customers, bills) == "no run"
     do.run_deployment(loads, parameters={"day": "Monday"}, timeout=0)
+    assert do.worker.run_next(do.bill_customers, bills) == "no run"
 
     assert do.worker.run_next(do.load_readings, loads) == "readings of Monday"
     assert do.worker.run_next(do.bill_customers, bills, seconds=60) == (

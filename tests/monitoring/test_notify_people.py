@@ -133,7 +133,7 @@ def test_a_message_without_a_reason_comes_for_each_run(dont, automated):
     dont.CustomWebhookNotificationBlock.delete("timetables")
 
 
-def test_one_message_says_what_why_and_where(do, automated, api):
+def test_one_message_says_what_why_and_where(do, automated, report, api):
     """With `within`, the first event sends the message at once, and those that
     follow in that time send none.
     """
@@ -145,6 +145,7 @@ def test_one_message_says_what_why_and_where(do, automated, api):
     assert automation.trigger.match.root == {
         "prefect.state-type": ["FAILED", "CRASHED"]
     }
+    report("copy-fares")
     state = do.copy_timetable(5, return_state=True)
     message = do.chat.messages.get(timeout=patient(60))
     assert message == (
@@ -160,6 +161,7 @@ def test_one_message_says_what_why_and_where(do, automated, api):
     assert last.id != automation.id
     block = api.read_block_document(last.actions[0].block_document_id, False)
     assert block.data["name"] == "timetables"
+    assert block.data["url"] == "{{ address }}"
     assert do.chat.url not in json.dumps(block.data)
     do.CustomWebhookNotificationBlock.delete("timetables")
 

@@ -191,7 +191,7 @@ def test_the_ticks_of_the_checklist_stay_until_they_are_reset(visit):
 
 def test_a_page_may_load_only_what_the_policy_allows(site):
     scripts = " ".join(["'self'", *BOOK.config.extra["inline_scripts"]])
-    assert len(BOOK.config.extra["inline_scripts"]) == 3
+    assert len(BOOK.config.extra["inline_scripts"]) == 2
     for html in site.rglob("*.html"):
         soup = web.soup(html)
         if soup.select_one("meta[http-equiv=refresh]"):

@@ -27,7 +27,7 @@ def run_next(flow: Flow, deployment: UUID, seconds: float = 0) -> str:
         sleep(0.1)
     run = min(runs, key=lambda run: run.expected_start_time)
     api.set_flow_run_state(run.id, Pending(), force=True)
-    return run_flow(flow, flow_run=run, parameters=run.parameters)
+    return run_flow(flow, flow_run=run)
 
 
 def forget(deployment: UUID) -> None:
