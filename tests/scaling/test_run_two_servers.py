@@ -191,6 +191,13 @@ def kill_one_in_the_middle(fleet: Fleet) -> None:
     fleet.loaded_before, _ = completed(second, "two-servers-load")
     fleet.servers[0].kill()
     fleet.servers[0].join()
+
+    @flow
+    def two_servers_other() -> None: ...
+
+    # The end of another flow's run is followed by no report.
+    with client_of(second):
+        two_servers_other()
     os.kill(fleet.loading.pid, signal.SIGCONT)
     fleet.loaded()
     fleet.servers[0] = fleet.start_server(0, SERVER)
@@ -426,6 +433,8 @@ def test_without_redis_slots_stay_taken_and_no_report_follows(fleets):
 
     Who follows the events of one server sees nothing of those that reached the
     other one.
+
+    Two machines that each start a server are not asked for them.
     """
     from prefect.server.events.ordering import PRECEDING_EVENT_LOOKBACK
 

@@ -7,7 +7,7 @@ from prefect.concurrency.asyncio import concurrency
 from prefect.events import EventTrigger
 from prefect.events.actions import RunDeployment
 
-NAME, LOADS, SLOTS = "two-servers", 12, 100
+NAME, LOADS = "two-servers", 12
 
 
 @task
@@ -31,7 +31,7 @@ async def main() -> None:
         match_related={"prefect.resource.name": two_servers_load.name},
     )
     async with get_client() as api:
-        await api.upsert_global_concurrency_limit_by_name(NAME, limit=SLOTS)
+        await api.upsert_global_concurrency_limit_by_name(NAME, limit=LOADS)
         report = await (await two_servers_report.ato_deployment(NAME)).aapply()
         run = RunDeployment(deployment_id=report)
         then = Automation(name=NAME, trigger=after_a_load, actions=[run])
