@@ -177,6 +177,7 @@ def test_the_newer_version_takes_its_changes_back(host, back):
     port = back.removeprefix("http://127.0.0.1:").removesuffix("/api")
     said = (host.home / "do.log").read_text().replace(port, "4200")
     assert (ROOM / "do.txt").read_text() in said
+    assert said.count("Migrations succeeded!") == 2
 
     assert host.newer("back", *UPGRADE).returncode == 0
     assert host.revision("back") != host.before
@@ -199,7 +200,7 @@ def test_a_restored_copy_is_what_it_was_before(host, back):
 
 
 def test_a_newer_server_upgrades_when_it_starts(host, tmp_path):
-    """`prefect server start` makes the same changes before it answers.
+    """`prefect server start` makes them before it answers.
 
     Without `-r` the command takes back one change only, and an upgrade may
     have made several: from 3.8.8 to 3.9.1 there are two.
