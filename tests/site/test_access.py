@@ -33,6 +33,7 @@ ALL_STATES = {
     "docs/reference/index.md",
     "docs/resilience/index.md",
     "docs/scaling/create-limits-before-you-use-them.md",
+    "docs/scaling/run-two-servers.md",
     "docs/scaling/switch-servers-with-profiles.md",
     "docs/secrets/keep-secrets-out-of-logs.md",
     "docs/secrets/keep-secrets-out-of-results.md",

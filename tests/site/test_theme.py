@@ -38,7 +38,7 @@ def test_the_scripts_are_ours_without_comments_and_spaces(name, record):
 RULE_PAGE = 64_000
 MEDIAN_RULE = 60_000
 PAGE = 68_000
-LONG_PAGE = 110_000  # what grows with the rules: LONG below
+LONG_PAGE = 118_000  # what grows with the rules: LONG below
 LONG = ("reference", "symptoms", *(f"{c.name}/tests" for c in BOOK.chapters))
 UNTIL_AN_ACT = 34_000  # what the script weighs, which comes with the first act
 
