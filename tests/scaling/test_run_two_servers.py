@@ -407,16 +407,23 @@ def test_events_are_deleted_while_no_services_ask_for_them(monkeypatch):
     assert recorded == ["before", "three"]
 
 
-def test_one_server_needs_no_redis(api, tmp_path):
+def test_one_server_needs_no_redis(tmp_path):
     """One server needs no Redis: on it the program prints the same."""
-    url = os.environ["PREFECT_API_URL"]
-    runs, tasks = completed(url, "two-servers-load")
-    run = python(ROOM / "load.py", cwd=tmp_path, PREFECT_HOME=str(tmp_path))
-    assert run.stdout == (ROOM / "do.txt").read_text(), run.stderr
-    now = runs + 12, tasks + 12
-    settles(lambda: completed(url, "two-servers-load"), now)
-    limits = api.read_global_concurrency_limits(limit=200, offset=0)
-    assert "two-servers" not in {limit.name for limit in limits}
+    home = tmp_path / "client"
+    home.mkdir()
+    with prefect_server(tmp_path / "server") as url, client_of(url) as api:
+        run = python(
+            ROOM / "load.py",
+            cwd=home,
+            PREFECT_HOME=str(home),
+            PREFECT_API_URL=url,
+        )
+        assert run.stdout == (ROOM / "do.txt").read_text(), run.stderr
+        settles(lambda: completed(url, "two-servers-load"), (12, 12))
+        assert api.read_deployments() == []
+        assert api.read_automations() == []
+        limits = api.read_global_concurrency_limits(limit=10, offset=0)
+        assert limits == []
 
 
 def test_without_redis_slots_stay_taken_and_no_report_follows(fleets):

@@ -37,7 +37,7 @@ THROUGH = {
     "respx": 'respx_mock.route(host="127.0.0.1").pass_through()',
     "pytest-httpx": (
         "@pytest.mark.httpx_mock("
-        'should_mock=lambda request: request.url.host != "127.0.0.1")'
+        'should_mock=lambda call: call.url.host != "127.0.0.1")'
     ),
     "VCR.py": "vcr.VCR(ignore_localhost=True)",
 }
@@ -261,17 +261,11 @@ def test_each_tool_has_a_line_that_lets_prefect_through(
     logs = ended.pop("nothing")
     assert logs == "AssertionError: The following requests were not expected:"
 
-    says = {
-        "respx": re.sub(r"\(.*\)", "(...)", ended.pop("respx")),
-        "pytest-httpx": ended.pop("pytest_httpx").partition(" on http")[0],
-    }
+    refused = "respx.models.AllMockedAssertionError: RESPX: <Request("
+    assert ended.pop("respx").startswith(refused)
+    unknown = "httpx.TimeoutException: No response can be found for GET request"
+    assert ended.pop("pytest_httpx").startswith(unknown)
     assert ended == {}
-    assert says == {
-        "respx": "respx.models.AllMockedAssertionError:"
-        " RESPX: <Request(...)> not mocked!",
-        "pytest-httpx": "httpx.TimeoutException:"
-        " No response can be found for GET request",
-    }
 
     recorder = eval(THROUGH["VCR.py"])
     with recorder.use_cassette(cassette) as once:
@@ -281,17 +275,8 @@ def test_each_tool_has_a_line_that_lets_prefect_through(
         dont.sum_prices()
     assert (once.play_count, again.play_count) == (0, 1)
 
-    with pytest.raises(CannotOverwriteExistingCassetteException) as error:
-        for _ in range(2):
-            dont.test_total(tmp_path / "all.yaml")
-    says["VCR.py"] = f"{error.type.__module__}.{error.type.__name__}"
-
-    head = ["Tool", "What a flow test says", "What lets Prefect through"]
-    table(
-        "tools.md",
-        head,
-        [[NAMES[t], f"`{says[t]}`", f"`{THROUGH[t]}`"] for t in NAMES],
-    )
+    head = ["Tool", "What lets Prefect through"]
+    table("tools.md", head, [[NAMES[t], f"`{THROUGH[t]}`"] for t in NAMES])
 
 
 def test_only_the_call_of_the_vendor_is_recorded(do, cassette, api):

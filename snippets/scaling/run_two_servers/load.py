@@ -3,6 +3,7 @@ import asyncio
 from prefect import flow, task
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter
 from prefect.concurrency.asyncio import concurrency
 from prefect.events import EventTrigger
 from prefect.events.actions import RunDeployment
@@ -39,10 +40,10 @@ async def main() -> None:
         for month in range(LOADS):
             await two_servers_load(month)
 
+        this = DeploymentFilter(id={"any_": [report]})
         for _ in range(20):
             await asyncio.sleep(1)
-            runs = await api.read_flow_runs()
-            reports = sum(run.deployment_id == report for run in runs)
+            reports = len(await api.read_flow_runs(deployment_filter=this))
             limit = await api.read_global_concurrency_limit_by_name(NAME)
             if reports == LOADS and not limit.active_slots:
                 break
