@@ -195,9 +195,11 @@ def kill_one_in_the_middle(fleet: Fleet) -> None:
     @flow
     def two_servers_other() -> None: ...
 
-    # The end of another flow's run is followed by no report.
-    with client_of(second):
+    # No report follows the end of another flow's run, and no other run is one.
+    with client_of(second) as api:
         two_servers_other()
+        other = two_servers_other.to_deployment("two-servers-other").apply()
+        api.create_flow_run_from_deployment(other)
     os.kill(fleet.loading.pid, signal.SIGCONT)
     fleet.loaded()
     fleet.servers[0] = fleet.start_server(0, SERVER)
