@@ -26,6 +26,12 @@ ROOT = Path(__file__).parent.parent
 INCLUDE = re.compile(
     r'^ *--8<-- "(?P<path>[^":]+)(:(?P<section>[^"]+))?"', re.MULTILINE
 )
+SECTION = re.compile(
+    r"^ *# --8<-- \[start:([\w-]+)\]\n"
+    r"((?:(?!.*--8<--).*\n)*)"
+    r"^ *# --8<-- \[end:\1\]$",
+    re.MULTILINE,
+)
 SYMPTOM = re.compile(r"^### (`+)(?P<text>.+)\1 \{", re.MULTILINE)
 
 # What a reader sees when something is wrong, in the order of the symptoms.
@@ -250,12 +256,19 @@ class Rule(Page):
         return [found["text"] for found in SYMPTOM.finditer(self.body)]
 
     @property
+    def enforcement(self) -> Path:
+        """What finds the harm in code, if a machine can: for ast-grep."""
+        return self.room / "enforce.yml"
+
+    @property
     def files(self) -> list[Path]:
-        """All files in its room, sorted."""
+        """All files in its room that belong to its programs, sorted."""
         return sorted(
             f
             for f in self.room.rglob("*")
-            if f.is_file() and "__pycache__" not in f.parts
+            if f.is_file()
+            and "__pycache__" not in f.parts
+            and f != self.enforcement
         )
 
     @property
@@ -346,6 +359,14 @@ class Book:
             file.relative_to(docs).as_posix() for file in docs.rglob("*.md")
         )
         return [rules.get(path, Page(self, path)) for path in paths]
+
+
+def text_of(file: Path, section: str | None) -> str | None:
+    """What an include of a file, or of a named section of it, must show."""
+    text = file.read_text("utf-8")
+    if section is not None:
+        text = dict(SECTION.findall(text)).get(section)
+    return text and text.rstrip("\n")
 
 
 def copied(to: Path) -> Path:

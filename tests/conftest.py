@@ -36,6 +36,8 @@ WITHOUT_PREFECT = (
     "tests/test_guards.py",
     "tests/test_pages.py",
     "tests/test_setup.py",
+    "tests/test_skill.py",
+    "tests/test_enforce.py",
 )
 DEPRECATIONS = (
     "error::prefect._internal.compatibility.deprecated"
@@ -240,20 +242,23 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+def record(
+    request: pytest.FixtureRequest,
+) -> Callable[[Path, str | bytes], None]:
     """Compare a committed file with what it must hold, or rewrite it.
 
     Returns:
-        A function of a file and its text. Without `--record` it fails with a
-        diff and the command that mends; with it, it writes and says so.
+        A function of a file and what it holds. Without `--record` it fails with
+        a diff and the command that mends; with it, it writes and says so.
     """
     recording = request.config.getoption("--record")
 
-    def compare(file: Path, text: str) -> None:
-        for problem in contract.recorded_problems(file, text, ROOT):
+    def compare(file: Path, made: str | bytes) -> None:
+        for problem in contract.recorded_problems(file, made, ROOT):
             if not recording:
                 contract.report([problem])
-            file.write_text(text, "utf-8")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(made if isinstance(made, bytes) else made.encode())
             request.node.user_properties.append(("recorded", problem))
 
     return compare

@@ -18,14 +18,17 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests import recorded, sentences, syntax
-from tests.book import Book, Page, Rule
+from tests.book import SECTION, Book, Page, Rule, text_of
 
+# Only if a machine can: if the rule has something for ast-grep.
+ENFORCE = ("enforce-it", "Enforce it")
 HEADINGS = [
     ("symptom", "Symptom"),
     ("dont", "Don't"),
     ("what-happens", "What happens"),
     ("do", "Do"),
     ("when-to-break-the-rule", "When to break the rule"),
+    ENFORCE,
     ("proof", "Proof"),
     ("see-also", "See also"),
 ]
@@ -39,6 +42,7 @@ RECORDED_PARTS = {
     "decisions.md": {"decisions"},
     "coming-from-prefect-2.md": {"prefect_2"},
     "which-prefect.md": {"compat"},
+    "enforce.md": {"linter"},
 }
 COMMENT = re.compile(
     r"<!--(?! recorded: \w+(?: [\w-]+)? -->| /recorded -->"
@@ -55,12 +59,6 @@ WORDS = 200
 # Markdown says these; only a line break in a list has no other sign.
 RAW_HTML = re.compile(r"<(?!br\b)/?[a-z][^>]*>", re.I)
 SECTION_MARKER = re.compile(r"--8<-- \[(start|end):([\w-]+)\]")
-SECTION = re.compile(
-    r"^ *# --8<-- \[start:([\w-]+)\]\n"
-    r"((?:(?!.*--8<--).*\n)*)"
-    r"^ *# --8<-- \[end:\1\]$",
-    re.MULTILINE,
-)
 # What a fence says of the file behind it, where that is not the file's ending.
 LANGUAGES = {
     ".py": "python",
@@ -197,6 +195,7 @@ def _text_problems(page: Page) -> Iterator[str]:
     wanted = RECORDED_PARTS.get(page.path, set())
     if isinstance(page, Rule):
         wanted = {"reason", "asked", "proof"}
+        wanted |= {"enforced"} if page.enforcement.exists() else set()
     for chapter in page.book.chapters:
         if page in chapter.pages:
             wanted = {"rules" if page == chapter.index else "tests"}
@@ -230,18 +229,10 @@ def _is_used(file: Path, book: Book) -> bool:
         return True
     for rule in book.rules:
         if rule.room in file.parents:
-            return file in syntax.reached(rule)
+            return file in {rule.enforcement, *syntax.reached(rule)}
     return file.parent == snippets and any(
         syntax.names(test, file, snippets) for test in tests.rglob("test_*.py")
     )
-
-
-def text_of(file: Path, section: str | None) -> str | None:
-    """What an include of a file, or of a named section of it, must show."""
-    text = file.read_text("utf-8")
-    if section is not None:
-        text = dict(SECTION.findall(text)).get(section)
-    return text and text.rstrip("\n")
 
 
 def section_problems(file: Path, name: str) -> Iterator[str]:
@@ -282,10 +273,10 @@ def _rule_problems(rule: Rule) -> Iterator[str]:
             f"{rule.name}: begin with '# ... {{ #{rule.slug} }}': the rule as"
             " title, its slug as id."
         )
-    if second != HEADINGS:
+    wanted = [h for h in HEADINGS if h != ENFORCE or rule.enforcement.exists()]
+    if second != wanted:
         yield (
-            f"{rule.name}: its headings are {second}; every rule page has"
-            f" {HEADINGS}."
+            f"{rule.name}: its headings are {second}; it must have {wanted}."
         )
     said = [text for _, text in third]
     if said != rule.asked + rule.symptoms or not rule.symptoms:
@@ -414,13 +405,17 @@ def race_problems(
         )
 
 
-def recorded_problems(file: Path, text: str, root: Path) -> Iterator[str]:
+def recorded_problems(
+    file: Path, made: str | bytes, root: Path
+) -> Iterator[str]:
     """Check that a committed file holds what it must hold now."""
-    committed = file.read_text("utf-8") if file.exists() else ""
-    if committed != text:
+    committed = file.read_bytes() if file.exists() else b""
+    if committed != (made if isinstance(made, bytes) else made.encode()):
         name = file.relative_to(root).as_posix()
-        lines = committed.splitlines(), text.splitlines()
-        diff = difflib.unified_diff(*lines, name, "now", lineterm="")
+        diff: Iterable[str] = ["A file that is no text."]
+        if isinstance(made, str):
+            lines = committed.decode().splitlines(), made.splitlines()
+            diff = difflib.unified_diff(*lines, name, "now", lineterm="")
         yield (
             f"{name}: is not what it must be now. If the change is meant,"
             " `make record` rewrites it.\n" + "\n".join(diff)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tests import sentences, sides, syntax
+from tests import bundle, precision, sentences, sides, syntax
 from tests.book import (
     BOOK,
     CHECKED,
@@ -142,6 +142,64 @@ def look(page: Page, slug: str) -> str:
             f"{page.name}: recorded: look {slug}: no such rule."
         ) from error
     return f"{sides.look(rule)}\n\nThe rule: [{rule.title}]({rule.path})."
+
+
+def enforced(page: Page) -> str:
+    """What finds the harm of a rule in code, and how often it found some."""
+    assert isinstance(page, Rule)
+    file = page.enforcement.relative_to(page.book.root).as_posix()
+    of = len(precision.measured(page.book)["repositories"])
+    found = precision.found(page)
+    seen = (
+        f"It found this {_times(sum(found.values()))} in {len(found)} of {of}"
+        " public repositories that use Prefect."
+        if found
+        else f"It found this in none of {of} public repositories that use"
+        " Prefect."
+    )
+    return f"""\
+A linter finds this in your repository: [Enforce it](../enforce.md). {seen}
+
+/// details | The rule for ast-grep
+
+```yaml title="enforce.yml"
+--8<-- "{file}"
+```
+
+///
+"""
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def linter(page: Page) -> str:
+    """What the linter finds, and how it did on the code of others."""
+    read = precision.verdicts(page.book)
+    rows = [
+        [
+            f"[{rule.title}]({rule.path})",
+            rule.front_matter.level,
+            str(len(found)),
+            str(sum(found.values())),
+            str(said.total()),
+            *(str(said[verdict]) for verdict in precision.VERDICTS),
+        ]
+        for rule in page.book.rules
+        if rule.enforcement.exists()
+        for found, said in [(precision.found(rule), read[rule.slug])]
+    ]
+    repositories = precision.measured(page.book)["repositories"]
+    listed = "\n".join(
+        f"- {name}, `{commit[:12]}`" for name, commit in repositories.items()
+    )
+    head = ["Rule", "Level", "Repositories", "Findings", "Read"]
+    return (
+        as_table([*head, *map(str.capitalize, precision.VERDICTS)], rows)
+        + f"\n/// details | The {len(repositories)} repositories, each with"
+        f" its commit\n\n{listed}\n\n///"
+    )
 
 
 def proof(page: Page) -> str:
@@ -500,7 +558,17 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in [
-        *(edition, reason, asked, look, proof, tests, rules, chapters),
+        *(
+            edition,
+            reason,
+            asked,
+            look,
+            enforced,
+            proof,
+            tests,
+            rules,
+            chapters,
+        ),
         *(
             contents,
             changes,
@@ -510,6 +578,7 @@ PARTS = {
             decisions,
             prefect_2,
             compat,
+            linter,
         ),
     ]
 }
@@ -652,6 +721,8 @@ FILES = {
     "snippets/checklist.md": checklist_to_paste,
     "docs/rules.json": rules_as_data,
     "docs/feed.xml": feed,
+    "docs/prefect-rules.zip": bundle.rules_zip,
+    "docs/prefect-skill.zip": bundle.skill_zip,
 } | {
     f"docs/llms-{chapter.name}.txt": (
         lambda _, name=chapter.name: chapter_for_tools(name)

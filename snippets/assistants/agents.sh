@@ -1,0 +1,1 @@
+cat .claude/skills/prefect-best-practices/AGENTS.md >> AGENTS.md

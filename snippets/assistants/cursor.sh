@@ -1,0 +1,2 @@
+mkdir -p .cursor/rules
+cp .claude/skills/prefect-best-practices/prefect-best-practices.mdc .cursor/rules

@@ -1,0 +1,2 @@
+curl -fsSO https://rules.example.org/prefect-skill.zip
+python -m zipfile -e prefect-skill.zip .claude/skills

@@ -1,0 +1,1 @@
+ast-grep scan --config prefect-rules/sgconfig.yml --min-severity error --format sarif

@@ -1,0 +1,61 @@
+"""What the site offers to take away: the rules for ast-grep, and the skill."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests import skill
+from tests.book import Book
+
+# The folder of a reader's repository that the rules for ast-grep come in.
+RULES = "prefect-rules"
+
+
+def rule_files(book: Book) -> dict[str, str]:
+    """The rules for ast-grep and what runs them, as a package has them."""
+    snippets = book.root / "snippets"
+    files = [
+        snippets / "prefect_rules.py",
+        snippets / "sgconfig.yml",
+        *sorted((snippets / "enforce").glob("*.yml")),
+        *(r.enforcement for r in book.rules if r.enforcement.exists()),
+    ]
+    return {
+        file.relative_to(snippets).as_posix(): file.read_text("utf-8")
+        for file in files
+    }
+
+
+def rules_zip(book: Book) -> bytes:
+    """The rules for ast-grep, in one folder."""
+    return _zip(RULES, rule_files(book))
+
+
+def skill_zip(book: Book) -> bytes:
+    """The skill for assistants, in one folder."""
+    return _zip(skill.NAME, skill.files(book))
+
+
+def _zip(folder: str, files: Mapping[str, str]) -> bytes:
+    """Files in a folder, with the same bytes whenever and wherever made.
+
+    Nothing is packed tight, because versions of zlib differ in that.
+    """
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for path, text in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"{folder}/{path}")
+            entry.create_system = 3  # as on Unix, on each system
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, text)
+    return made.getvalue()
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write files below a folder."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, "utf-8")

@@ -1,0 +1,142 @@
+"""How the rules for ast-grep do on code that nobody here wrote.
+
+`python -m tests.precision FOLDER` runs them over the clones in a folder, each
+named `<owner>+<name>`, and writes what they find into `precision.json`. Whether
+a finding is right is for people to say: each that somebody read has a line in
+`precision.tsv`, with the rule, the repository, the place, the verdict and why.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+from tests import bundle
+from tests.book import BOOK, Book, Rule
+
+VERDICTS = ("right", "wrong", "unclear")
+# How many findings of a rule are read, if there are as many.
+READ = 10
+# How many of those that are read must be right, of a hundred.
+RIGHT = 95
+
+
+class Measured(TypedDict):
+    """What a rule found.
+
+    Attributes:
+        of: What it was then, see `version`.
+        found: How often, by the repository.
+    """
+
+    of: str
+    found: dict[str, int]
+
+
+def version(rule: Rule) -> str:
+    """Of what a result of a rule holds for."""
+    return hashlib.sha256(rule.enforcement.read_bytes()).hexdigest()[:16]
+
+
+def measured(book: Book) -> dict:
+    """What was found, by the rule, and the commits of the repositories."""
+    return json.loads((book.root / "tests/precision.json").read_text("utf-8"))
+
+
+def found(rule: Rule) -> dict[str, int]:
+    """How often a rule was found, by the repository."""
+    return measured(rule.book)["rules"].get(rule.slug, {}).get("found", {})
+
+
+def verdicts(book: Book) -> dict[str, Counter[str]]:
+    """How often people found that a rule was right, by the rule."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    with (book.root / "tests/precision.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            counts[row["rule"]][row["verdict"]] += 1
+    return counts
+
+
+def problems(book: Book) -> Iterator[str]:
+    """Check that each rule was measured as it is, and is right."""
+    rows, read = measured(book)["rules"], verdicts(book)
+    for rule in book.rules:
+        if not rule.enforcement.exists():
+            continue
+        name = rule.enforcement.relative_to(book.root)
+        row, said = rows.get(rule.slug), read[rule.slug]
+        if row is None or row["of"] != version(rule):
+            yield (
+                f"{name}: was not measured as it is now. Run `python -m"
+                " tests.precision FOLDER`, and read what it finds."
+            )
+        elif said.total() < min(READ, sum(row["found"].values())):
+            yield (
+                f"{name}: {said.total()} of {sum(row['found'].values())}"
+                " findings were read. Read more, and say in"
+                " tests/precision.tsv what they are."
+            )
+        elif said["right"] * 100 < RIGHT * said.total():
+            yield (
+                f"{name}: {said['right']} of {said.total()} findings are right."
+                " Narrow it, or take it away."
+            )
+    if strange := read.keys() - {rule.slug for rule in book.rules}:
+        yield f"tests/precision.tsv: {sorted(strange)}: no such rule."
+
+
+def findings(book: Book, folder: Path) -> Iterator[dict]:
+    """What the rules find below a folder, as ast-grep says it."""
+    with tempfile.TemporaryDirectory() as made:
+        bundle.write(bundle.rule_files(book), Path(made))
+        run = subprocess.run(
+            ["ast-grep", "scan", "--config", f"{made}/sgconfig.yml", "--json"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+    if not run.stdout:
+        sys.exit(run.stderr)
+    for finding in json.loads(run.stdout):
+        if finding["ruleId"] != "unused-suppression":
+            yield finding
+
+
+def measure(book: Book, folder: Path) -> dict:
+    """Run the rules over the clones in a folder."""
+    clones = sorted(path for path in folder.iterdir() if path.is_dir())
+    rules: dict[str, Measured] = {
+        rule.slug: {"of": version(rule), "found": Counter()}
+        for rule in book.rules
+        if rule.enforcement.exists()
+    }
+    for finding in findings(book, folder):
+        repository = Path(finding["file"]).parts[0].replace("+", "/")
+        slug = finding["ruleId"].removesuffix("-yaml")
+        rules[slug]["found"][repository] += 1
+    return {
+        "repositories": {
+            clone.name.replace("+", "/"): _commit(clone) for clone in clones
+        },
+        "rules": rules,
+    }
+
+
+def _commit(clone: Path) -> str:
+    command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
+    return subprocess.check_output(command, text=True).strip()
+
+
+if __name__ == "__main__":
+    made = json.dumps(
+        measure(BOOK, Path(sys.argv[1])), indent=1, sort_keys=True
+    )
+    (BOOK.root / "tests/precision.json").write_text(made + "\n", "utf-8")
