@@ -97,8 +97,6 @@ def test_the_skill_is_installed_as_the_page_says(tmp_path):
     assert (tmp_path / "AGENTS.md").read_text() == f"# Ours\n{text}"
     cursor = tmp_path / f".cursor/rules/{skill.NAME}.mdc"
     assert cursor.read_text() == FILES[cursor.name]
-    named = re.findall(rf"{re.escape(skill.HOME)}/[\w./-]+\w", text)
-    assert named == []
     for slug in re.findall(r"^- `([\w-]+)`", text, re.MULTILINE):
         assert (tmp_path / skill.HOME / f"rules/{slug}.md").is_file()
 
@@ -107,7 +105,8 @@ def test_the_skill_is_installed_as_the_page_says(tmp_path):
 def test_each_import_and_command_and_setting_exists(path):
     text = FILES[path]
     for program in programs(text):
-        assert None not in imported(program)
+        asked = re.search(r"^(from|import) prefect", program, re.M)
+        assert [*imported(program)] or not asked
     for command in re.findall(r"`prefect ([a-z][^`\n]*)`", text):
         found, apps, rest = cli.parse_commands(command.split())
         assert found and apps[-1].default_command, command

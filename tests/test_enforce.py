@@ -1,0 +1,322 @@
+"""The rules for ast-grep: what each finds, and how readers get them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import bundle, contract, precision
+from tests.book import BOOK, ROOT, Rule
+from tests.programs import tool
+
+RULES = {r.slug: r for r in BOOK.rules if r.enforcement.exists()}
+SNIPPETS = ROOT / "snippets"
+SHOWN = SNIPPETS / "linter"
+NEAR_MISSES = ROOT / "tests/enforce"
+SEVERITIES = {
+    "essential": "error",
+    "recommended": "warning",
+    "situational": "info",
+}
+KEYS = {
+    *("id", "language", "severity", "message", "note", "url"),
+    *("utils", "rule", "constraints", "fix"),
+}
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a reader unpacks."""
+    folder = tmp_path_factory.mktemp("rules")
+    with zipfile.ZipFile(ROOT / "docs/prefect-rules.zip") as archive:
+        archive.extractall(folder)
+    return folder / bundle.RULES
+
+
+@pytest.fixture
+def repository(tmp_path: Path, rules: Path) -> Path:
+    """A reader's repository that has the rules, and three mistakes."""
+    shutil.copytree(rules, tmp_path / bundle.RULES)
+    shutil.copy(SHOWN / "orders.py", tmp_path)
+    tool("git", "init", "-q", ".", cwd=tmp_path).check_returncode()
+    return tmp_path
+
+
+def check(repository: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the script as a reader does."""
+    script = f"{bundle.RULES}/prefect_rules.py"
+    return tool(sys.executable, script, *arguments, cwd=repository)
+
+
+def documents(rule: Rule) -> list[dict]:
+    return [*yaml.safe_load_all(rule.enforcement.read_text("utf-8"))]
+
+
+def found(rules: Path, folder: Path) -> dict[str, set[Path]]:
+    """The files below a folder in which each rule finds something."""
+    run = tool(
+        *(
+            "ast-grep",
+            "scan",
+            "--json",
+            "--config",
+            str(rules / "sgconfig.yml"),
+        ),
+        cwd=folder,
+    )
+    files = defaultdict(set)
+    for finding in json.loads(run.stdout):
+        files[finding["ruleId"]].add(folder / finding["file"])
+    return files
+
+
+@pytest.fixture(scope="module")
+def harms(rules: Path) -> dict[str, set[Path]]:
+    """The programs of the book in which each rule finds something."""
+    return found(rules, SNIPPETS)
+
+
+def is_wrong_side(file: Path) -> bool:
+    return any("dont" in part for part in file.relative_to(SNIPPETS).parts)
+
+
+def test_enough_rules_are_kept_by_a_machine():
+    assert len(RULES) >= 30
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_the_rule_finds_the_harm_in_its_dont(slug, harms):
+    for document in documents(RULES[slug]):
+        own = {
+            f for f in harms[document["id"]] if RULES[slug].room in f.parents
+        }
+        assert own, document["id"]
+        assert all(map(is_wrong_side, own))
+
+
+def test_no_rule_finds_anything_on_a_right_side(harms):
+    right = {
+        (rule, file.relative_to(SNIPPETS).as_posix())
+        for rule, files in harms.items()
+        for file in files
+        if not is_wrong_side(file) and SHOWN not in file.parents
+    }
+    assert right == set()
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_the_rule_says_what_is_wrong_and_where_to_read_on(slug):
+    rule = RULES[slug]
+    for document, suffix in zip(documents(rule), ("", "-yaml"), strict=False):
+        assert document["id"] == f"{slug}{suffix}"
+        assert document["url"] == rule.address
+        assert document["severity"] == SEVERITIES[rule.front_matter.level]
+        assert re.fullmatch(r"[A-Z].{20,99}[.]", document["message"])
+        assert document.keys() <= KEYS
+        misses = NEAR_MISSES / f"{document['id']}.yml"
+        cases = yaml.safe_load(misses.read_text("utf-8"))
+        assert cases["id"] == document["id"]
+        assert len({*cases["valid"]}) >= 10
+        assert len({*cases["invalid"]}) >= 3
+
+
+def test_near_misses_are_not_found_and_variants_are(rules, tmp_path):
+    shutil.copytree(rules, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(NEAR_MISSES, tmp_path / "cases")
+    with (tmp_path / "sgconfig.yml").open("a") as config:
+        config.write("testConfigs: [{ testDir: cases }]\n")
+    run = tool("ast-grep", "test", "--skip-snapshot-tests", cwd=tmp_path)
+    cases = len([*NEAR_MISSES.iterdir()])
+    assert f"{cases} passed; 0 failed" in run.stdout, run.stdout + run.stderr
+
+
+FIXED = [
+    document["id"]
+    for rule in RULES.values()
+    for document in documents(rule)
+    if "fix" in document
+]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_the_fix_mends_what_the_rule_finds(name, rules, tmp_path):
+    cases = yaml.safe_load((NEAR_MISSES / f"{name}.yml").read_text("utf-8"))
+    for number, case in enumerate(cases["invalid"]):
+        (tmp_path / f"case_{number}.py").write_text(case, "utf-8")
+    config = f"--config={rules / 'sgconfig.yml'}"
+    select = f"--filter=^{name}$"
+    tool("ast-grep", "scan", config, select, "--update-all", cwd=tmp_path)
+    assert found(rules, tmp_path)[name] == set()
+    for file in tmp_path.iterdir():
+        compile(file.read_text("utf-8"), file.name, "exec")
+
+
+def test_the_linter_is_right_in_the_code_of_others():
+    contract.report(precision.problems(BOOK))
+
+
+def test_the_linter_reads_much_code_in_little_time(rules, tmp_path):
+    programs = [file.read_text("utf-8") for file in SNIPPETS.glob("*/*/*.py")]
+    lines = sum(text.count("\n") for text in programs)
+    for copy in range(100_000 // lines + 1):
+        for number, text in enumerate(programs):
+            (tmp_path / f"copy_{copy}_{number}.py").write_text(text, "utf-8")
+    start = time.monotonic()
+    found(rules, tmp_path)
+    assert time.monotonic() - start < 5
+
+
+def test_the_page_says_what_the_linter_finds(repository, record):
+    run = check(repository, "--warn", "orders.py")
+    assert run.returncode == 0, run.stderr
+    record(SHOWN / "found.txt", run.stdout)
+    slugs = ["retry-tasks-not-flows", "never-pass-a-secret-as-a-parameter"]
+    for slug in [*slugs, "resolve-every-future"]:
+        assert f" {slug}: " in run.stdout
+        assert f"    {RULES[slug].address}\n" in run.stdout
+    assert check(repository).returncode == 1
+    assert check(repository, "--off=no-such-rule", "x.py").returncode == 1
+
+
+def test_a_level_adds_those_below_it(repository):
+    shutil.copy(
+        SNIPPETS / "scaling/schedule_in_a_time_zone/dont.py", repository
+    )
+    plain = check(repository, "dont.py")
+    assert (plain.returncode, plain.stdout) == (0, "")
+    wider = check(repository, "--level=recommended", "dont.py")
+    assert wider.returncode == 1
+    assert "schedule-in-a-time-zone" in wider.stdout
+    without = "--off=schedule-in-a-time-zone"
+    assert not check(
+        repository, "--level=recommended", without, "dont.py"
+    ).stdout
+
+
+def test_what_is_recorded_is_known_and_what_comes_on_top_is_not(repository):
+    recording = check(repository, "--record")
+    assert recording.stdout == ".prefect-rules.json: 3 known findings\n"
+    assert check(repository).returncode == 0
+
+    file = repository / "orders.py"
+    file.write_text("# Its lines move.\n\n" + file.read_text("utf-8"), "utf-8")
+    assert check(repository).returncode == 0
+
+    with file.open("a", encoding="utf-8") as end:
+        end.write("        charge.submit(order)\n")
+    again = check(repository)
+    assert again.returncode == 1
+    assert again.stdout.count("resolve-every-future: ") == 2
+    assert "retry-tasks-not-flows" not in again.stdout
+    assert check(repository, "--warn").returncode == 0
+
+
+def test_github_shows_a_finding_beside_its_line(repository):
+    run = check(repository, "--github", "--site=https://example.org/")
+    rule = RULES["retry-tasks-not-flows"]
+    (message,) = (document["message"] for document in documents(rule))
+    assert (
+        "::error file=orders.py,line=8,title=retry-tasks-not-flows::"
+        f"{message} https://example.org/{rule.address}"
+    ) in run.stdout.splitlines()
+
+
+def test_other_tools_get_sarif(repository):
+    run = tool("sh", "-e", str(SHOWN / "sarif.sh"), cwd=repository)
+    (report,) = json.loads(run.stdout)["runs"]
+    assert len(report["results"]) == 3
+    assert {r["level"] for r in report["results"]} == {"error"}
+
+
+def test_a_comment_with_the_name_of_the_rule_lets_one_line_be(repository):
+    ignored = (SHOWN / "ignored.py").read_text("utf-8")
+    file = repository / "orders.py"
+    file.write_text(ignored, "utf-8")
+    assert check(repository).stdout == ""
+    other = ignored.replace("retry-tasks-not-flows", "resolve-every-future")
+    file.write_text(other, "utf-8")
+    assert "retry-tasks-not-flows" in check(repository).stdout
+
+
+def test_it_is_adopted_as_the_page_says(tmp_path, monkeypatch):
+    shutil.copy(SHOWN / "orders.py", tmp_path)
+    tool("git", "init", "-q", ".", cwd=tmp_path).check_returncode()
+    site = (ROOT / "docs").as_uri()
+    adopt = (SHOWN / "adopt.sh").read_text("utf-8")
+    adopt = adopt.replace("https://rules.example.org", site)
+    # What it installs is here, in this version.
+    adopt = adopt.replace("pip install", "pip install --no-index")
+    run = tool("sh", "-euc", adopt, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert (SHOWN / "found.txt").read_text("utf-8") in run.stdout
+
+    record = (SHOWN / "record.sh").read_text("utf-8")
+    tool("sh", "-euc", record, cwd=tmp_path).check_returncode()
+    assert check(tmp_path).returncode == 0
+    staged = tool("git", "diff", "--cached", "--name-only", cwd=tmp_path)
+    assert ".prefect-rules.json" in staged.stdout.splitlines()
+
+
+def test_pre_commit_installs_the_rules_from_this_repository(
+    repository, tmp_path_factory, monkeypatch
+):
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", ".pre-commit-hooks.yaml", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(SNIPPETS, source / "snippets")
+    git = ("git", "-c", "user.name=A", "-c", "user.email=a@example.org")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "Rules"]):
+        tool(*git, *command, cwd=source).check_returncode()
+    commit = tool("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
+
+    text = (SHOWN / "pre-commit-config.yaml").read_text("utf-8")
+    text = text.replace(
+        "https://git.example.org/prefect-best-practices", str(source)
+    )
+    config = repository / ".pre-commit-config.yaml"
+    config.write_text(text.replace("main", commit), "utf-8")
+    shutil.rmtree(repository / bundle.RULES)
+    tool("git", "add", ".", cwd=repository).check_returncode()
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(source.parent / "hooks"))
+    run = tool("pre-commit", "run", cwd=repository)
+    assert run.returncode == 1, run.stdout + run.stderr
+    address = RULES["retry-tasks-not-flows"].address
+    assert f"https://rules.example.org/{address}" in run.stdout
+
+    (package,) = (source.parent / "hooks").rglob("prefect_rules/sgconfig.yml")
+    files = {
+        file.relative_to(package.parent).as_posix()
+        for file in package.parent.rglob("*")
+        if file.suffix in (".yml", ".py")
+    }
+    assert files == bundle.rule_files(BOOK).keys() | {"find_rule.py"}
+
+
+def test_all_name_the_version_of_ast_grep_that_is_tested():
+    lock = (ROOT / "requirements.txt").read_text("utf-8")
+    (pin,) = re.findall(r"^ast-grep-cli==[\d.]+", lock, re.MULTILINE)
+    for file in (
+        *(ROOT / "pyproject.toml", SNIPPETS / "prefect_rules.py"),
+        *(SHOWN / "adopt.sh", SHOWN / "workflow.yaml"),
+    ):
+        assert pin in file.read_text("utf-8"), file.name
+
+
+def test_the_workflow_for_github_is_sound():
+    workflow = SHOWN / "workflow.yaml"
+    for command in (
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows"),
+        ("zizmor", "--offline", "--no-progress"),
+    ):
+        run = tool(*command, str(workflow), cwd=ROOT)
+        assert run.returncode == 0, run.stdout + run.stderr
