@@ -28,6 +28,12 @@ SEVERITIES = {
     "recommended": "warning",
     "situational": "info",
 }
+# What pages show of the harm beside a dont.
+WRONG = {
+    "linter/orders.py",
+    "secrets/never_pass_a_secret_as_a_parameter/secret_str.py",
+    "secrets/reference_secrets_in_job_variables/prefect.yaml",
+}
 KEYS = {
     *("id", "language", "severity", "message", "note", "url"),
     *("utils", "rule", "constraints", "fix"),
@@ -86,8 +92,9 @@ def harms(rules: Path) -> dict[str, set[Path]]:
     return found(rules, SNIPPETS)
 
 
-def is_wrong_side(file: Path) -> bool:
-    return any("dont" in part for part in file.relative_to(SNIPPETS).parts)
+def is_wrong(file: Path) -> bool:
+    path = file.relative_to(SNIPPETS)
+    return path.as_posix() in WRONG or any("dont" in p for p in path.parts)
 
 
 def test_enough_rules_are_kept_by_a_machine():
@@ -96,20 +103,17 @@ def test_enough_rules_are_kept_by_a_machine():
 
 @pytest.mark.parametrize("slug", RULES)
 def test_the_rule_finds_the_harm_in_its_dont(slug, harms):
-    for document in documents(RULES[slug]):
-        own = {
-            f for f in harms[document["id"]] if RULES[slug].room in f.parents
-        }
-        assert own, document["id"]
-        assert all(map(is_wrong_side, own))
+    rule = RULES[slug]
+    files = {f for d in documents(rule) for f in harms[d["id"]]}
+    assert {f for f in files if f.is_relative_to(rule.room) and is_wrong(f)}
 
 
 def test_no_rule_finds_anything_on_a_right_side(harms):
     right = {
-        (rule, file.relative_to(SNIPPETS).as_posix())
-        for rule, files in harms.items()
+        (name, file.relative_to(SNIPPETS).as_posix())
+        for name, files in harms.items()
         for file in files
-        if not is_wrong_side(file) and SHOWN not in file.parents
+        if not is_wrong(file)
     }
     assert right == set()
 
@@ -293,7 +297,9 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     address = RULES["retry-tasks-not-flows"].address
     assert f"https://rules.example.org/{address}" in run.stdout
 
-    (package,) = (source.parent / "hooks").rglob("prefect_rules/sgconfig.yml")
+    (package,) = (source.parent / "hooks").rglob(
+        "site-packages/prefect_rules/sgconfig.yml"
+    )
     files = {
         file.relative_to(package.parent).as_posix()
         for file in package.parent.rglob("*")
