@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 os.environ.update(backend.ENVIRONMENT)
 # README's commands find the tools of the environment that runs pytest.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+# The projects of test_cases.py have tests of their own.
+collect_ignore_glob = ["cases/*"]
 until_the_end = ExitStack()
 SERVER: list[Thread] = []
 CHAPTERS = {rule.test.parent for rule in BOOK.rules}

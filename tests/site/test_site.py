@@ -453,6 +453,22 @@ def test_a_script_finds_the_rules_of_a_message(message, address):
     assert ("No rule knows this" in run.stderr) == (not slugs)
 
 
+def test_a_script_finds_a_rule_by_words(address):
+    def found(message: str) -> list[str]:
+        run = tool(sys.executable, "snippets/find_rule.py", address, message)
+        assert run.returncode == (not run.stdout)
+        assert ("No rule knows this" in run.stderr) == (not run.stdout)
+        return run.stdout.splitlines()
+
+    said = "Since we retry, some customers were charged two times."
+    rules = found(said)
+    assert rules[0].startswith("Retry tasks, not flows: ")
+    assert len(rules) <= 3
+    assert found(f"{said} Zwirbel knarzt!") == rules  # no rule has these words
+    assert found("Zwirbel knarzt!") == []
+    assert found("charged") == []  # one word is not enough
+
+
 def test_an_old_address_leads_to_the_new_one(tmp_path, browser):
     docs = tmp_path / "docs"
     docs.mkdir()

@@ -1,0 +1,14 @@
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+def plausible(levels: dict[str, float]) -> dict[str, float]:
+    """Leave out what no river can have."""
+    good = {}
+    for gauge, level in levels.items():
+        if 0 < level < 2000:
+            good[gauge] = level
+        else:
+            logger.warning("gauge %s left out: %s cm", gauge, level)
+    return good
