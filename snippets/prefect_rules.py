@@ -23,12 +23,13 @@ SEVERITIES = {
 }
 
 
-def scan(level: str, arguments: list[str]) -> list[dict]:
+def scan(level: str, off: list[str], paths: list[str]) -> list[dict]:
     """What ast-grep finds of the rules of a level and of those above it."""
     command = ["ast-grep", "scan", f"--config={HERE / 'sgconfig.yml'}"]
     command += [f"--min-severity={SEVERITIES[level]}", "--json=stream"]
+    command += [f"--off={rule}{kind}" for rule in off for kind in ("", "-yaml")]
     run = subprocess.run(
-        [*command, *arguments], capture_output=True, encoding="utf-8"
+        [*command, *paths], capture_output=True, encoding="utf-8"
     )
     if run.returncode and not run.stdout:
         sys.exit(run.stderr)
@@ -63,10 +64,14 @@ def new(findings: list[dict], known: dict[str, dict[str, int]]) -> list[dict]:
 
 def address(found: dict, site: str) -> str:
     """Where the rule stands that a finding breaks."""
-    room = found["ruleId"].removesuffix("-yaml").replace("-", "_")
-    (file,) = HERE.glob(f"*/{room}/enforce.yml")
-    path = file.parent.relative_to(HERE).as_posix().replace("_", "-")
-    return f"{site}{path}/"
+    (room,) = rooms(found["ruleId"].removesuffix("-yaml"))
+    return f"{site}{room.relative_to(HERE).as_posix().replace('_', '-')}/"
+
+
+def rooms(rule: str) -> list[Path]:
+    """The folder of a rule, if there is such a rule."""
+    files = HERE.glob(f"*/{rule.replace('-', '_')}/enforce.yml")
+    return [file.parent for file in files]
 
 
 def as_text(found: dict, site: str) -> str:
@@ -88,22 +93,27 @@ def as_annotation(found: dict, site: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        "prefect-rules",
-        description=__doc__,
-        epilog="All other options, such as --off=RULE, and paths go to ast-grep.",
-    )
+    parser = argparse.ArgumentParser("prefect-rules", description=__doc__)
     option = parser.add_argument
+    option("paths", nargs="*", help="files and folders; by default all here")
     option("--level", choices=SEVERITIES, default="essential")
+    option("--off", action="append", default=[], metavar="RULE")
     option("--record", action="store_true", help=f"write {BASELINE}")
     option("--warn", action="store_true", help="report, and end with 0")
     option("--github", action="store_true", help="report as annotations")
     option("--site", default="", help="the address of the rules")
-    options, arguments = parser.parse_known_args()
+    options = parser.parse_args()
+    for rule in options.off:
+        if not rooms(rule):
+            parser.error(f"{rule}: there is no such rule in {HERE}")
+    for path in options.paths:
+        if not Path(path).exists():
+            parser.error(f"{path}: there is no such file")
 
-    findings = scan(options.level, arguments)
+    findings = scan(options.level, options.off, options.paths)
     if options.record:
-        BASELINE.write_text(json.dumps(counted(findings), indent=1) + "\n")
+        known = json.dumps(counted(findings), indent=1, sort_keys=True)
+        BASELINE.write_text(known + "\n")
         print(f"{BASELINE}: {len(findings)} known findings")
         return 0
     if BASELINE.exists():

@@ -230,7 +230,7 @@ def _is_used(file: Path, book: Book) -> bool:
     for rule in book.rules:
         if rule.room in file.parents:
             return file in {rule.enforcement, *syntax.reached(rule)}
-    return file.parent == snippets and any(
+    return snippets in file.parents and any(
         syntax.names(test, file, snippets) for test in tests.rglob("test_*.py")
     )
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -44,9 +43,8 @@ KEYS = {
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a reader unpacks."""
     folder = tmp_path_factory.mktemp("rules")
-    with zipfile.ZipFile(ROOT / "docs/prefect-rules.zip") as archive:
-        archive.extractall(folder)
-    return folder / bundle.RULES
+    bundle.write(bundle.rule_files(BOOK), folder)
+    return folder
 
 
 @pytest.fixture
@@ -189,7 +187,29 @@ def test_the_page_says_what_the_linter_finds(repository, record):
         assert f" {slug}: " in run.stdout
         assert f"    {RULES[slug].address}\n" in run.stdout
     assert check(repository).returncode == 1
-    assert check(repository, "--off=no-such-rule", "x.py").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--off=retry-task", "retry-task: there is no such rule"),
+        ("flows.py", "flows.py: there is no such file"),
+        ("--lever", "unrecognized arguments: --lever"),
+    ],
+)
+def test_a_wrong_argument_is_refused(argument, said, repository):
+    run = check(repository, argument)
+    assert run.returncode == 2
+    assert said in run.stderr
+
+
+def test_a_broken_rule_is_no_silence(repository):
+    room = "resilience/retry_tasks_not_flows"
+    broken = repository / bundle.RULES / room / "enforce.yml"
+    broken.write_text("id: x\n", "utf-8")
+    run = check(repository)
+    assert run.returncode == 1
+    assert "enforce.yml" in run.stderr
 
 
 def test_a_level_adds_those_below_it(repository):

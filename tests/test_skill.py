@@ -6,8 +6,6 @@ import ast
 import importlib
 import inspect
 import re
-import subprocess
-import zipfile
 from collections.abc import Iterator
 
 import prefect
@@ -20,6 +18,7 @@ from prefect.settings.legacy import _get_settings_fields
 
 from tests import skill
 from tests.book import BOOK, ROOT, text_of
+from tests.programs import tool
 
 FILES = skill.files(BOOK)
 FOLDER = ROOT / "snippets/skill"
@@ -87,12 +86,13 @@ def test_each_block_is_a_file_that_was_tested(slug):
 
 
 def test_the_skill_is_installed_as_the_page_says(tmp_path):
-    with zipfile.ZipFile(ROOT / "docs/prefect-skill.zip") as archive:
-        archive.extractall(tmp_path / ".claude/skills")
     (tmp_path / "AGENTS.md").write_text("# Ours\n")
-    for name in ("agents.sh", "cursor.sh"):
-        script = ROOT / "snippets/assistants" / name
-        subprocess.run(["sh", "-eu", script], cwd=tmp_path, check=True)
+    site = (ROOT / "docs").as_uri()
+    for name in ("install.sh", "agents.sh", "cursor.sh"):
+        script = (ROOT / "snippets/assistants" / name).read_text("utf-8")
+        script = script.replace("https://rules.example.org", site)
+        run = tool("sh", "-euc", script, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
     text = FILES["AGENTS.md"]
     assert (tmp_path / "AGENTS.md").read_text() == f"# Ours\n{text}"
     cursor = tmp_path / f".cursor/rules/{skill.NAME}.mdc"
