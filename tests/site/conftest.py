@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from tests import contract
 from tests.book import ROOT
-from tests.site import web
+from tests.site import checks, web
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with (home / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not fault.exists():
-            source = {
-                "REPO_URL": "https://example.org/prefect-best-practices",
-                "EDIT_URI": "edit/main/docs/",
-            }
+            source = {"REPO_URL": checks.SOURCE, "EDIT_URI": "edit/main/docs/"}
             build = web.build(ROOT, folder, publish="true", **source)
             sound = build.returncode == 0 and "WARNING" not in build.stderr
             fault.write_text("" if sound else f"no site: {build.stderr}")

@@ -43,6 +43,7 @@ ALL_STATES = {
     "docs/secrets/reference-secrets-in-job-variables.md",
     "docs/secrets/tests.md",
     "docs/symptoms.md",
+    "docs/testing/assert-on-states.md",
     "docs/testing/fake-the-edge-not-prefect.md",
     "docs/version-control/ignore-local-state.md",
     "docs/version-control/version-your-deployments.md",

@@ -36,7 +36,7 @@ def test_the_scripts_are_ours_without_comments_and_spaces(name, record):
 
 # What a page may cost with Material's script, in bytes compressed with gzip.
 RULE_PAGE = 64_000
-MEDIAN_RULE = 60_000
+MEDIAN_RULE = 61_000
 PAGE = 68_000
 LONG_PAGE = 118_000  # what grows with the rules: LONG below
 LONG = ("reference", "symptoms", *(f"{c.name}/tests" for c in BOOK.chapters))
