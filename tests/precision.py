@@ -2,7 +2,7 @@
 
 `python -m tests.precision FOLDER` runs them over the clones in a folder, each
 named `<owner>+<name>`, and writes what they find into `precision.json`. Whether
-a finding is right is for people to say: each that somebody read has a line in
+a finding is right, a program cannot say: each that was read has a line in
 `precision.tsv`, with the rule, the repository, the place, the verdict and why.
 """
 
@@ -57,7 +57,7 @@ def found(rule: Rule) -> dict[str, int]:
 
 
 def verdicts(book: Book) -> dict[str, Counter[str]]:
-    """How often people found that a rule was right, by the rule."""
+    """How often each verdict was given, by the rule."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     with (book.root / "tests/precision.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):

@@ -176,29 +176,48 @@ def _times(number: int) -> str:
 
 def linter(page: Page) -> str:
     """What the linter finds, and how it did on the code of others."""
-    read = precision.verdicts(page.book)
+    book = page.book
+    repositories = precision.measured(book)["repositories"]
+    read = precision.verdicts(book)
+    found = {
+        rule: precision.found(rule)
+        for rule in book.rules
+        if rule.enforcement.exists()
+    }
+    common = sorted(found, key=lambda rule: len(found[rule]), reverse=True)
     rows = [
         [
             f"[{rule.title}]({rule.path})",
-            rule.front_matter.level,
-            str(len(found)),
-            str(sum(found.values())),
-            str(said.total()),
-            *(str(said[verdict]) for verdict in precision.VERDICTS),
+            str(len(found[rule])),
+            str(sum(found[rule].values())),
+            *(str(read[rule.slug][verdict]) for verdict in precision.VERDICTS),
         ]
-        for rule in page.book.rules
-        if rule.enforcement.exists()
-        for found, said in [(precision.found(rule), read[rule.slug])]
+        for rule in common
+        if found[rule]
     ]
-    repositories = precision.measured(page.book)["repositories"]
-    listed = "\n".join(
-        f"- {name}, `{commit[:12]}`" for name, commit in repositories.items()
+    verdicts = [
+        f"{sum(said[verdict] for said in read.values())} {verdict}"
+        for verdict in precision.VERDICTS
+    ]
+    total = sum(sum(counts.values()) for counts in found.values())
+    rare = "".join(
+        f"- [{rule.title}]({rule.path})\n" for rule in common if not found[rule]
     )
-    head = ["Rule", "Level", "Repositories", "Findings", "Read"]
+    listed = "".join(
+        f"- {name}, commit `{commit[:12]}`\n"
+        for name, commit in repositories.items()
+    )
     return (
-        as_table([*head, *map(str.capitalize, precision.VERDICTS)], rows)
-        + f"\n/// details | The {len(repositories)} repositories, each with"
-        f" its commit\n\n{listed}\n\n///"
+        f"The {len(found)} rules found {total} places in {len(repositories)}"
+        " public repositories that use Prefect. Of those that were read, "
+        f"{_listed(verdicts)}.\n\n"
+        + as_table(
+            ["Rule", "Repositories", "Findings"]
+            + [verdict.capitalize() for verdict in precision.VERDICTS],
+            rows,
+        )
+        + f"\nNot found there:\n\n{rare}\n/// details | The repositories, each"
+        f" with its commit\n\n{listed}\n///"
     )
 
 
