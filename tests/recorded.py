@@ -195,10 +195,10 @@ def linter(page: Page) -> str:
         for rule in common
         if found[rule]
     ]
-    verdicts = [
-        f"{sum(said[verdict] for said in read.values())} {verdict}"
+    right, wrong, unclear = (
+        sum(said[verdict] for said in read.values())
         for verdict in precision.VERDICTS
-    ]
+    )
     total = sum(sum(counts.values()) for counts in found.values())
     rare = "".join(
         f"- [{rule.title}]({rule.path})\n" for rule in common if not found[rule]
@@ -209,8 +209,9 @@ def linter(page: Page) -> str:
     )
     return (
         f"The {len(found)} rules found {total} places in {len(repositories)}"
-        " public repositories that use Prefect. Of those that were read, "
-        f"{_listed(verdicts)}.\n\n"
+        " public repositories that use Prefect. Of the"
+        f" {right + wrong + unclear} that were read, {right} were right,"
+        f" {wrong} wrong and {unclear} unclear.\n\n"
         + as_table(
             ["Rule", "Repositories", "Findings"]
             + [verdict.capitalize() for verdict in precision.VERDICTS],
