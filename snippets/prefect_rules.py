@@ -8,6 +8,8 @@ What stands in the baseline is known; only what comes on top of it is reported.
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -23,9 +25,18 @@ SEVERITIES = {
 }
 
 
+def ast_grep() -> str:
+    """The program, also if its environment is not active."""
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = shutil.which("ast-grep", path=places)
+    if not found:
+        sys.exit("There is no ast-grep here: pip install ast-grep-cli")
+    return found
+
+
 def scan(level: str, off: list[str], paths: list[str]) -> list[dict]:
     """What ast-grep finds of the rules of a level and of those above it."""
-    command = ["ast-grep", "scan", f"--config={HERE / 'sgconfig.yml'}"]
+    command = [ast_grep(), "scan", f"--config={HERE / 'sgconfig.yml'}"]
     command += [f"--min-severity={SEVERITIES[level]}", "--json=stream"]
     command += [f"--off={rule}{kind}" for rule in off for kind in ("", "-yaml")]
     run = subprocess.run(

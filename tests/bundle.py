@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests import skill
-from tests.book import Book
+from tests.book import Book, BookError
+from tests.programs import tool
 
 # The folder of a reader's repository that the rules for ast-grep come in.
 RULES = "prefect-rules"
@@ -59,3 +62,22 @@ def write(files: Mapping[str, str], folder: Path) -> None:
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
+
+
+def findings(book: Book, folder: Path) -> list[dict]:
+    """What the rules find below a folder, as ast-grep says it.
+
+    Raises:
+        BookError: If a rule is not as ast-grep must have it.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        write(rule_files(book), Path(made))
+        config = f"--config={made}/sgconfig.yml"
+        run = tool("ast-grep", "scan", config, "--json", cwd=folder)
+    if not run.stdout:
+        raise BookError(run.stderr)
+    return [
+        finding
+        for finding in json.loads(run.stdout)
+        if finding["ruleId"] != "unused-suppression"
+    ]

@@ -13,7 +13,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,23 +92,6 @@ def problems(book: Book) -> Iterator[str]:
         yield f"tests/precision.tsv: {sorted(strange)}: no such rule."
 
 
-def findings(book: Book, folder: Path) -> Iterator[dict]:
-    """What the rules find below a folder, as ast-grep says it."""
-    with tempfile.TemporaryDirectory() as made:
-        bundle.write(bundle.rule_files(book), Path(made))
-        run = subprocess.run(
-            ["ast-grep", "scan", "--config", f"{made}/sgconfig.yml", "--json"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
-    if not run.stdout:
-        sys.exit(run.stderr)
-    for finding in json.loads(run.stdout):
-        if finding["ruleId"] != "unused-suppression":
-            yield finding
-
-
 def measure(book: Book, folder: Path) -> dict:
     """Run the rules over the clones in a folder."""
     clones = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -118,7 +100,7 @@ def measure(book: Book, folder: Path) -> dict:
         for rule in book.rules
         if rule.enforcement.exists()
     }
-    for finding in findings(book, folder):
+    for finding in bundle.findings(book, folder):
         repository = Path(finding["file"]).parts[0].replace("+", "/")
         slug = finding["ruleId"].removesuffix("-yaml")
         rules[slug]["found"][repository] += 1

@@ -7,7 +7,6 @@ project and asserts what its owner wants.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -20,10 +19,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from snippets.find_rule import find_rules
-from tests import contract
+from tests import bundle, contract
 from tests.book import BOOK, ROOT, Book, BookError, Rule
 from tests.observe import kept, settles
-from tests.programs import python, tool
+from tests.programs import python
 
 CASES = ROOT / "tests" / "cases"
 PARTS = ("ticket.toml", "check.py", "broken", "fixed")
@@ -94,22 +93,16 @@ def checked(case: Path, home: Path, mended: bool) -> CompletedProcess[str]:
     return python(case / "check.py", cwd=folder, **own)
 
 
-def findings(rule: Rule, folder: Path, home: Path) -> list[tuple[str, str]]:
+def findings(rule: Rule, folder: Path) -> list[tuple[str, str]]:
     """Let ast-grep look for what is against a rule.
 
     Returns:
         The file, and the line in which the place begins.
     """
-    (home / "rules").mkdir(exist_ok=True)
-    shutil.copy(rule.room / "enforce.yml", home / "rules")
-    config = home / "sgconfig.yml"
-    utilities = ROOT / "snippets" / "enforce"
-    config.write_text(f"ruleDirs: [rules]\nutilDirs: [{utilities}]\n")
-    scan = tool("ast-grep", "scan", "-c", config, "--json", ".", cwd=folder)
-    assert scan.returncode in (0, 1), scan.stderr
     return [
         (found["file"], found["lines"].splitlines()[0])
-        for found in json.loads(scan.stdout)
+        for found in bundle.findings(BOOK, folder)
+        if found["ruleId"].removesuffix("-yaml") == rule.slug
     ]
 
 
@@ -149,15 +142,14 @@ def test_the_mended_project_differs_where_it_must(name):
 @pytest.mark.parametrize("name", names("linter"))
 def test_the_linter_finds_the_place(name, tmp_path):
     _, rule = TICKETS[name]
-    assert (rule.room / "enforce.yml").exists(), f"{rule.slug}: no enforce.yml"
     broken = project(CASES / name, tmp_path / "broken", mended=False)
     mended = project(CASES / name, tmp_path / "mended", mended=True)
-    found = findings(rule, broken, tmp_path)
+    found = findings(rule, broken)
     assert found, "nothing found"
     for file, line in found:
         now = (mended / file).read_text("utf-8").splitlines()
         assert line not in now, f"{file}: it is not this line: {line}"
-    assert findings(rule, mended, tmp_path) == []
+    assert findings(rule, mended) == []
 
 
 @pytest.mark.parametrize("name", names("words"))

@@ -66,28 +66,18 @@ def documents(rule: Rule) -> list[dict]:
     return [*yaml.safe_load_all(rule.enforcement.read_text("utf-8"))]
 
 
-def found(rules: Path, folder: Path) -> dict[str, set[Path]]:
+def found(folder: Path) -> dict[str, set[Path]]:
     """The files below a folder in which each rule finds something."""
-    run = tool(
-        *(
-            "ast-grep",
-            "scan",
-            "--json",
-            "--config",
-            str(rules / "sgconfig.yml"),
-        ),
-        cwd=folder,
-    )
     files = defaultdict(set)
-    for finding in json.loads(run.stdout):
+    for finding in bundle.findings(BOOK, folder):
         files[finding["ruleId"]].add(folder / finding["file"])
     return files
 
 
 @pytest.fixture(scope="module")
-def harms(rules: Path) -> dict[str, set[Path]]:
+def harms() -> dict[str, set[Path]]:
     """The programs of the book in which each rule finds something."""
-    return found(rules, SNIPPETS)
+    return found(SNIPPETS)
 
 
 def is_wrong(file: Path) -> bool:
@@ -158,7 +148,7 @@ def test_the_fix_mends_what_the_rule_finds(name, rules, tmp_path):
     config = f"--config={rules / 'sgconfig.yml'}"
     select = f"--filter=^{name}$"
     tool("ast-grep", "scan", config, select, "--update-all", cwd=tmp_path)
-    assert found(rules, tmp_path)[name] == set()
+    assert found(tmp_path)[name] == set()
     for file in tmp_path.iterdir():
         compile(file.read_text("utf-8"), file.name, "exec")
 
@@ -167,14 +157,14 @@ def test_the_linter_is_right_in_the_code_of_others():
     contract.report(precision.problems(BOOK))
 
 
-def test_the_linter_reads_much_code_in_little_time(rules, tmp_path):
+def test_the_linter_reads_much_code_in_little_time(tmp_path):
     programs = [file.read_text("utf-8") for file in SNIPPETS.glob("*/*/*.py")]
     lines = sum(text.count("\n") for text in programs)
     for copy in range(100_000 // lines + 1):
         for number, text in enumerate(programs):
             (tmp_path / f"copy_{copy}_{number}.py").write_text(text, "utf-8")
     start = time.monotonic()
-    found(rules, tmp_path)
+    found(tmp_path)
     assert time.monotonic() - start < 5
 
 
@@ -201,6 +191,15 @@ def test_a_wrong_argument_is_refused(argument, said, repository):
     run = check(repository, argument)
     assert run.returncode == 2
     assert said in run.stderr
+
+
+def test_without_ast_grep_it_says_what_to_install(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository))
+    script = f"{bundle.RULES}/prefect_rules.py"
+    python = Path(sys.executable).resolve()  # outside of the environment
+    run = tool(python, script, cwd=repository)
+    assert run.returncode == 1
+    assert "pip install ast-grep-cli" in run.stderr
 
 
 def test_a_broken_rule_is_no_silence(repository):
