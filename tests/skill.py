@@ -83,6 +83,9 @@ they differ from the installed Prefect, trust what you run.
   touches.
 - When something goes wrong, find what the user sees under "What you see", and
   read the file of that rule before you change code.
+- If the repository has the folder `prefect-rules`, run
+  `python prefect-rules/prefect_rules.py --level=situational` after a change:
+  it finds what breaks a rule. Do not silence it without a reason.
 - Say which rule you followed, and say so when you break one: its file says
   where it does not hold.
 

@@ -169,20 +169,21 @@ def test_the_linter_reads_much_code_in_little_time(tmp_path):
 
 
 def test_the_page_says_what_the_linter_finds(repository, record):
-    run = check(repository, "--warn", "orders.py")
+    site = "https://rules.example.org/"
+    run = check(repository, "--warn", f"--site={site}", "orders.py")
     assert run.returncode == 0, run.stderr
     record(SHOWN / "found.txt", run.stdout)
     slugs = ["retry-tasks-not-flows", "never-pass-a-secret-as-a-parameter"]
     for slug in [*slugs, "resolve-every-future"]:
         assert f" {slug}: " in run.stdout
-        assert f"    {RULES[slug].address}\n" in run.stdout
+        assert f"    {site}{RULES[slug].address}\n" in run.stdout
     assert check(repository).returncode == 1
 
 
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--off=retry-task", "retry-task: there is no such rule"),
+        ("--off=retry-tasks", "no such rule. Near: retry-tasks-not-flows"),
         ("flows.py", "flows.py: there is no such file"),
         ("--lever", "unrecognized arguments: --lever"),
     ],
@@ -242,6 +243,30 @@ def test_what_is_recorded_is_known_and_what_comes_on_top_is_not(repository):
     assert again.stdout.count("resolve-every-future: ") == 2
     assert "retry-tasks-not-flows" not in again.stdout
     assert check(repository, "--warn").returncode == 0
+    assert check(repository, "--all").stdout.count("\n") == 8
+
+    part = check(repository, "--record", "orders.py")
+    assert part.returncode == 2
+    assert "leave the paths out" in part.stderr
+    (repository / ".prefect-rules.json").write_text("{")
+    broken = check(repository)
+    assert broken.returncode == 1
+    assert ".prefect-rules.json: Expecting" in broken.stderr
+
+
+def test_what_is_recorded_is_known_in_each_folder(repository):
+    flows = repository / "flows"
+    flows.mkdir()
+    (repository / "orders.py").rename(flows / "orders.py")
+    script = repository / bundle.RULES / "prefect_rules.py"
+    python = (sys.executable, script)
+    assert tool(*python, "--record", cwd=flows).returncode == 0
+    record = json.loads((repository / ".prefect-rules.json").read_text())
+    assert [*record] == ["flows/orders.py"]
+    assert not (flows / ".prefect-rules.json").exists()
+    for arguments in ([], ["orders.py"], [flows / "orders.py"], [repository]):
+        run = tool(*python, *arguments, cwd=flows)
+        assert (run.returncode, run.stdout) == (0, ""), arguments
 
 
 def test_github_shows_a_finding_beside_its_line(repository):
@@ -277,6 +302,10 @@ def test_it_is_adopted_as_the_page_says(tmp_path, monkeypatch):
     site = (ROOT / "docs").as_uri()
     adopt = (SHOWN / "adopt.sh").read_text("utf-8")
     adopt = adopt.replace("https://rules.example.org", site)
+    site = "https://rules.example.org/"
+    adopt = adopt.replace(
+        f"--site={(ROOT / 'docs').as_uri()}/", f"--site={site}"
+    )
     # What it installs is here, in this version.
     adopt = adopt.replace("pip install", "pip install --no-index")
     run = tool("sh", "-euc", adopt, cwd=tmp_path)
@@ -298,7 +327,11 @@ def test_pre_commit_installs_the_rules_from_this_repository(
         shutil.copy(ROOT / name, source)
     shutil.copytree(SNIPPETS, source / "snippets")
     git = ("git", "-c", "user.name=A", "-c", "user.email=a@example.org")
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "Rules"]):
+    for command in (
+        ["init", "-q", "--initial-branch=main"],
+        ["add", "."],
+        ["commit", "-qm", "Rules"],
+    ):
         tool(*git, *command, cwd=source).check_returncode()
     commit = tool("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
 
@@ -307,7 +340,7 @@ def test_pre_commit_installs_the_rules_from_this_repository(
         "https://git.example.org/prefect-best-practices", str(source)
     )
     config = repository / ".pre-commit-config.yaml"
-    config.write_text(text.replace("main", commit), "utf-8")
+    config.write_text(text, "utf-8")
     shutil.rmtree(repository / bundle.RULES)
     tool("git", "add", ".", cwd=repository).check_returncode()
     monkeypatch.setenv("PRE_COMMIT_HOME", str(source.parent / "hooks"))
@@ -315,6 +348,13 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     assert run.returncode == 1, run.stdout + run.stderr
     address = RULES["retry-tasks-not-flows"].address
     assert f"https://rules.example.org/{address}" in run.stdout
+
+    commands = (SHOWN / "pre-commit.sh").read_text("utf-8")
+    run = tool("sh", "-euc", commands, cwd=repository)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"rev: {commit}" in config.read_text("utf-8")
+    committing = tool(*git, "commit", "-qm", "As it was", cwd=repository)
+    assert committing.returncode == 0, committing.stderr
 
     (package,) = (source.parent / "hooks").rglob(
         "site-packages/prefect_rules/sgconfig.yml"
