@@ -343,7 +343,8 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     config.write_text(text, "utf-8")
     shutil.rmtree(repository / bundle.RULES)
     tool("git", "add", ".", cwd=repository).check_returncode()
-    monkeypatch.setenv("PRE_COMMIT_HOME", str(source.parent / "hooks"))
+    hooks = source.parent / "hooks"
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(hooks))
     run = tool("pre-commit", "run", cwd=repository)
     assert run.returncode == 1, run.stdout + run.stderr
     address = RULES["retry-tasks-not-flows"].address
@@ -356,9 +357,7 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     committing = tool(*git, "commit", "-qm", "As it was", cwd=repository)
     assert committing.returncode == 0, committing.stderr
 
-    (package,) = (source.parent / "hooks").rglob(
-        "site-packages/prefect_rules/sgconfig.yml"
-    )
+    package = next(hooks.rglob("site-packages/prefect_rules/sgconfig.yml"))
     files = {
         file.relative_to(package.parent).as_posix()
         for file in package.parent.rglob("*")
