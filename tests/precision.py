@@ -41,8 +41,12 @@ class Measured(TypedDict):
 
 
 def version(rule: Rule) -> str:
-    """Of what a result of a rule holds for."""
-    return hashlib.sha256(rule.enforcement.read_bytes()).hexdigest()[:16]
+    """Of what a result of a rule holds for: what finds it, and utilities."""
+    utilities = sorted((rule.book.root / "snippets/enforce").glob("*.yml"))
+    seen = hashlib.sha256()
+    for file in [rule.enforcement, *utilities]:
+        seen.update(file.read_bytes())
+    return seen.hexdigest()[:16]
 
 
 def measured(book: Book) -> dict:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests import bundle, contract, precision
-from tests.book import BOOK, ROOT, Rule
+from tests.book import BOOK, ROOT, Book, Rule
 from tests.programs import tool
 
 RULES = {r.slug: r for r in BOOK.rules if r.enforcement.exists()}
@@ -155,6 +155,21 @@ def test_the_fix_mends_what_the_rule_finds(name, rules, tmp_path):
 
 def test_the_linter_is_right_in_the_code_of_others():
     contract.report(precision.problems(BOOK))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("snippets/enforce/prefect.yml", "prefect", "other", "not measured"),
+        ("tests/precision.tsv", "\tright\t", "\twrong\t", "Narrow it"),
+        ("tests/precision.tsv", "key-your-cache", "back-off", "Read more"),
+        ("tests/precision.tsv", "key-your-cache", "back-off", "no such rule"),
+    ],
+)
+def test_a_rule_that_may_be_wrong_is_found(file, old, new, said, copy):
+    text = (copy / file).read_text("utf-8")
+    (copy / file).write_text(text.replace(old, new), "utf-8")
+    assert any(said in problem for problem in precision.problems(Book(copy)))
 
 
 def test_the_linter_reads_much_code_in_little_time(tmp_path):
