@@ -23,6 +23,10 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pymdownx.snippets import SnippetMissingError
 
 ROOT = Path(__file__).parent.parent
+# In pages and what they show, for the address of the site and for that of its
+# source. The theme puts these in their places.
+SITE = "https://rules.example.org/"
+SOURCE = "https://git.example.org/prefect-best-practices"
 INCLUDE = re.compile(
     r'^ *--8<-- "(?P<path>[^":]+)(:(?P<section>[^"]+))?"', re.MULTILINE
 )
@@ -260,6 +264,15 @@ class Rule(Page):
         """What finds the harm in code, if a machine can: for ast-grep."""
         return self.room / "enforce.yml"
 
+    def texts(self, seen: str) -> list[str]:
+        """Its exact texts, if that is where its readers see them.
+
+        A text is a failure in most cases, so it stands there if the rule does.
+        """
+        places = [key for key in self.front_matter.asked if key != "how"]
+        place = "failed" if "failed" in places else places[0]
+        return self.symptoms if seen == place else []
+
     @property
     def files(self) -> list[Path]:
         """All files in its room that belong to its programs, sorted."""
@@ -349,6 +362,18 @@ class Book:
     @cached_property
     def rules(self) -> list[Rule]:
         return [rule for chapter in self.chapters for rule in chapter.rules]
+
+    @cached_property
+    def by_level(self) -> list[Rule]:
+        """The rules, essentials first."""
+        return sorted(
+            self.rules, key=lambda rule: LEVELS.index(rule.front_matter.level)
+        )
+
+    @property
+    def enforced(self) -> list[Rule]:
+        """The rules that have something for ast-grep."""
+        return [rule for rule in self.rules if rule.enforcement.exists()]
 
     @cached_property
     def pages(self) -> list[Page]:

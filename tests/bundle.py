@@ -24,7 +24,7 @@ def rule_files(book: Book) -> dict[str, str]:
         snippets / "prefect_rules.py",
         snippets / "sgconfig.yml",
         *sorted((snippets / "enforce").glob("*.yml")),
-        *(r.enforcement for r in book.rules if r.enforcement.exists()),
+        *(rule.enforcement for rule in book.enforced),
     ]
     return {
         file.relative_to(snippets).as_posix(): file.read_text("utf-8")
@@ -81,3 +81,8 @@ def findings(book: Book, folder: Path) -> list[dict]:
         for finding in json.loads(run.stdout)
         if finding["ruleId"] != "unused-suppression"
     ]
+
+
+def slug_of(finding: dict) -> str:
+    """The rule that a finding breaks: what sees it in YAML has a longer id."""
+    return finding["ruleId"].removesuffix("-yaml")

@@ -260,7 +260,7 @@ def record(
             if not recording:
                 contract.report([problem])
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(made if isinstance(made, bytes) else made.encode())
+            file.write_bytes(contract.as_bytes(made))
             request.node.user_properties.append(("recorded", problem))
 
     return compare

@@ -405,12 +405,17 @@ def race_problems(
         )
 
 
+def as_bytes(made: str | bytes) -> bytes:
+    """What a file holds that is made as text, or as it is."""
+    return made if isinstance(made, bytes) else made.encode()
+
+
 def recorded_problems(
     file: Path, made: str | bytes, root: Path
 ) -> Iterator[str]:
     """Check that a committed file holds what it must hold now."""
     committed = file.read_bytes() if file.exists() else b""
-    if committed != (made if isinstance(made, bytes) else made.encode()):
+    if committed != as_bytes(made):
         name = file.relative_to(root).as_posix()
         diff: Iterable[str] = ["A file that is no text."]
         if isinstance(made, str):

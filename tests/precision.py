@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -49,6 +50,7 @@ def version(rule: Rule) -> str:
     return seen.hexdigest()[:16]
 
 
+@cache
 def measured(book: Book) -> dict:
     """What was found, by the rule, and the commits of the repositories."""
     return json.loads((book.root / "tests/precision.json").read_text("utf-8"))
@@ -71,9 +73,7 @@ def verdicts(book: Book) -> dict[str, Counter[str]]:
 def problems(book: Book) -> Iterator[str]:
     """Check that each rule was measured as it is, and is right."""
     rows, read = measured(book)["rules"], verdicts(book)
-    for rule in book.rules:
-        if not rule.enforcement.exists():
-            continue
+    for rule in book.enforced:
         name = rule.enforcement.relative_to(book.root)
         row, said = rows.get(rule.slug), read[rule.slug]
         if row is None or row["of"] != version(rule):
@@ -101,13 +101,11 @@ def measure(book: Book, folder: Path) -> dict:
     clones = sorted(path for path in folder.iterdir() if path.is_dir())
     rules: dict[str, Measured] = {
         rule.slug: {"of": version(rule), "found": Counter()}
-        for rule in book.rules
-        if rule.enforcement.exists()
+        for rule in book.enforced
     }
     for finding in bundle.findings(book, folder):
         repository = Path(finding["file"]).parts[0].replace("+", "/")
-        slug = finding["ruleId"].removesuffix("-yaml")
-        rules[slug]["found"][repository] += 1
+        rules[bundle.slug_of(finding)]["found"][repository] += 1
     return {
         "repositories": {
             clone.name.replace("+", "/"): _commit(clone) for clone in clones

@@ -179,11 +179,7 @@ def linter(page: Page) -> str:
     book = page.book
     repositories = precision.measured(book)["repositories"]
     read = precision.verdicts(book)
-    found = {
-        rule: precision.found(rule)
-        for rule in book.rules
-        if rule.enforcement.exists()
-    }
+    found = {rule: precision.found(rule) for rule in book.enforced}
     common = sorted(found, key=lambda rule: len(found[rule]), reverse=True)
     rows = [
         [
@@ -454,9 +450,6 @@ def _to_check(book: Book, level: str, checked: str) -> Iterator[Rule]:
 
 def symptoms(page: Page) -> str:
     """What readers see, with the rules that explain it, essentials first."""
-    by_level = sorted(
-        page.book.rules, key=lambda rule: LEVELS.index(rule.front_matter.level)
-    )
     return "\n\n".join(
         f"## {heading} {{ #{seen} }}\n\n"
         + as_table(
@@ -465,27 +458,17 @@ def symptoms(page: Page) -> str:
                 [
                     "<br>".join(
                         rule.front_matter.asked[seen]
-                        + [_code(text) for text in _texts(rule, seen)]
+                        + [_code(text) for text in rule.texts(seen)]
                     ),
                     f"[{rule.title}]({rule.path})",
                 ]
-                for rule in by_level
+                for rule in page.book.by_level
                 if seen in rule.front_matter.asked
             ],
         ).strip()
         for seen, heading in SEEN.items()
         if seen != "how"
     )
-
-
-def _texts(rule: Rule, seen: str) -> list[str]:
-    """The exact texts of a rule, where its readers see them.
-
-    A text is a failure in most cases, so it stands there if the rule does.
-    """
-    places = [key for key in rule.front_matter.asked if key != "how"]
-    place = "failed" if "failed" in places else places[0]
-    return rule.symptoms if seen == place else []
 
 
 def states(page: Page) -> str:
@@ -578,28 +561,9 @@ def _from_the_top(markdown: str, rule: Rule) -> str:
 PARTS = {
     make.__name__: make
     for make in [
-        *(
-            edition,
-            reason,
-            asked,
-            look,
-            enforced,
-            proof,
-            tests,
-            rules,
-            chapters,
-        ),
-        *(
-            contents,
-            changes,
-            checklist,
-            symptoms,
-            states,
-            decisions,
-            prefect_2,
-            compat,
-            linter,
-        ),
+        *(edition, reason, asked, look, proof, tests, rules, chapters),
+        *(contents, changes, checklist, symptoms, states, decisions),
+        *(prefect_2, compat, enforced, linter),
     ]
 }
 

@@ -33,14 +33,22 @@ TOKEN = re.compile(
 )
 CLOSED = re.compile(f"(?:{CLOSING})*", re.VERBOSE)
 PROOF = re.compile(r"^## Proof .*?<!-- /recorded -->", re.DOTALL | re.MULTILINE)
+ITEM = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
+
+
+def section(*ids: str) -> re.Pattern[str]:
+    """What finds the sections with these ids: their `title` and `text`."""
+    return re.compile(
+        rf"^## (?P<title>[^\n]*) \{{ #(?:{'|'.join(ids)}) \}}\n"
+        r"(?P<text>.*?)(?=^## |\Z)",
+        re.DOTALL | re.MULTILINE,
+    )
+
+
 # Where a page speaks of what Prefect does, rather than of what one sees or
 # reads elsewhere.
 SECTIONS = ("what-happens", "do", "when-to-break-the-rule")
-SECTION = re.compile(
-    rf"^## [^\n]*\{{ #(?:{'|'.join(SECTIONS)}) \}}\n(?P<text>.*?)(?=^## |\Z)",
-    re.DOTALL | re.MULTILINE,
-)
-ITEM = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
+SECTION = section(*SECTIONS)
 
 
 def reduced(source: str) -> tuple[str, list[int]]:

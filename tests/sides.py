@@ -13,15 +13,12 @@ from importlib import metadata
 from pathlib import Path
 
 from tests import syntax
-from tests.book import Rule
+from tests.book import SITE, Rule
 
 SIGNS = {"dont": "✗", "do": "✓"}
 # A look of more changed lines leaves out those that only start the example.
 MANY = 10
 GAP = " …"
-# The address of docs/run.py on a site that is previewed. The theme puts the
-# site's own in its place.
-RUN = "http://127.0.0.1:8000/run.py"
 # A program on a page, its output, and the line that runs it.
 SHOWN = re.compile(
     r"^``` ?(?:\{ \.)?(?P<language>\w+)"
@@ -194,9 +191,8 @@ def run_line(rule: Rule, program: Path) -> str:
     others = sorted(file.name for file in files - {program})
     wanted = f" --with prefect=={metadata.version('prefect')}"
     wanted += "".join(f" --with {name}" for name in packages(files))
-    return " ".join(
-        [f"uv run --no-project{wanted}", RUN, folder, program.name, *others]
-    )
+    run = f"uv run --no-project{wanted} {SITE}run.py"
+    return " ".join([run, folder, program.name, *others])
 
 
 def packages(files: set[Path]) -> list[str]:

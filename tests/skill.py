@@ -32,8 +32,7 @@ FENCE = re.compile(
 )
 FOLD = re.compile(r"^/// details \| (.*)\n|^///\n", re.MULTILINE)
 LINK = re.compile(r"\[(?P<text>[^\[\]]+)\](?:\((?P<to>[^)]*)\)|\[[^\]]*\])")
-HEADING = re.compile(r"^## (?P<title>.+?) \{ #(?P<id>[\w-]+).*\}$", re.M)
-SECTIONS = ("dont", "what-happens", "do", "when-to-break-the-rule")
+SECTION = sentences.section("dont", *sentences.SECTIONS)
 
 
 def files(book: Book) -> dict[str, str]:
@@ -51,9 +50,7 @@ def files(book: Book) -> dict[str, str]:
 
 def overview(book: Book) -> str:
     """What an assistant reads first."""
-    by_level = sorted(
-        book.rules, key=lambda rule: LEVELS.index(rule.front_matter.level)
-    )
+    by_level = book.by_level
     essentials = "".join(
         f"- `{rule.slug}`: {rule.front_matter.check} {rule.description}\n"
         for rule in by_level
@@ -107,39 +104,23 @@ def _seen(rules: list[Rule], seen: str) -> Iterator[str]:
     for rule in rules:
         asked = rule.front_matter.asked
         lines = asked.get(seen, [])[:1]
-        if seen == _place(rule):
-            lines += [f"`{text}`" for text in rule.symptoms]
+        lines += [f"`{text}`" for text in rule.texts(seen)]
         if lines:
             yield f"- {'; '.join(lines)}: `{rule.slug}`\n"
-
-
-def _place(rule: Rule) -> str:
-    """Where the exact texts of a rule stand: with what its readers see."""
-    places = [key for key in rule.front_matter.asked if key != "how"]
-    return "failed" if "failed" in places else places[0]
 
 
 def as_file(rule: Rule) -> str:
     """A rule as an assistant reads it."""
     said = rule.front_matter
     text = "\n".join(
-        f"## {heading}\n\n{_plain(section, rule)}\n"
-        for heading, section in _sections(rule)
+        f"## {section['title']}\n\n{_plain(section['text'], rule)}\n"
+        for section in SECTION.finditer(rule.body)
     )
     return (
         f"# {rule.title}\n\n{rule.description}\n\n"
         f"{said.level.capitalize()}. {CHECKED[said.checked]}: {said.check}\n\n"
         f"{text}"
     )
-
-
-def _sections(rule: Rule) -> Iterator[tuple[str, str]]:
-    """The sections of a rule page, with their headings."""
-    headings = [*HEADING.finditer(rule.body)]
-    ends = [found.start() for found in headings[1:]] + [len(rule.body)]
-    for found, end in zip(headings, ends, strict=True):
-        if found["id"] in SECTIONS:
-            yield found["title"], rule.body[found.end() : end]
 
 
 def _plain(source: str, rule: Rule) -> str:

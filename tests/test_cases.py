@@ -102,7 +102,7 @@ def findings(rule: Rule, folder: Path) -> list[tuple[str, str]]:
     return [
         (found["file"], found["lines"].splitlines()[0])
         for found in bundle.findings(BOOK, folder)
-        if found["ruleId"].removesuffix("-yaml") == rule.slug
+        if bundle.slug_of(found) == rule.slug
     ]
 
 

@@ -14,19 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from snippets.prefect_rules import SEVERITIES
 from tests import bundle, contract, precision
-from tests.book import BOOK, ROOT, Book, Rule
+from tests.book import BOOK, ROOT, SITE, SOURCE, Book, Rule
 from tests.programs import tool
 
-RULES = {r.slug: r for r in BOOK.rules if r.enforcement.exists()}
+RULES = {rule.slug: rule for rule in BOOK.enforced}
 SNIPPETS = ROOT / "snippets"
 SHOWN = SNIPPETS / "linter"
 NEAR_MISSES = ROOT / "tests/enforce"
-SEVERITIES = {
-    "essential": "error",
-    "recommended": "warning",
-    "situational": "info",
-}
 # What pages show of the harm beside a dont.
 WRONG = {
     "linter/orders.py",
@@ -109,8 +105,9 @@ def test_no_rule_finds_anything_on_a_right_side(harms):
 @pytest.mark.parametrize("slug", RULES)
 def test_the_rule_says_what_is_wrong_and_where_to_read_on(slug):
     rule = RULES[slug]
-    for document, suffix in zip(documents(rule), ("", "-yaml"), strict=False):
-        assert document["id"] == f"{slug}{suffix}"
+    ids = [document["id"] for document in documents(rule)]
+    assert ids == [slug, f"{slug}-yaml"][: len(ids)]
+    for document in documents(rule):
         assert document["url"] == rule.address
         assert document["severity"] == SEVERITIES[rule.front_matter.level]
         assert re.fullmatch(r"[A-Z].{20,99}[.]", document["message"])
@@ -184,14 +181,13 @@ def test_the_linter_reads_much_code_in_little_time(tmp_path):
 
 
 def test_the_page_says_what_the_linter_finds(repository, record):
-    site = "https://rules.example.org/"
-    run = check(repository, "--warn", f"--site={site}", "orders.py")
+    run = check(repository, "--warn", f"--site={SITE}", "orders.py")
     assert run.returncode == 0, run.stderr
     record(SHOWN / "found.txt", run.stdout)
     slugs = ["retry-tasks-not-flows", "never-pass-a-secret-as-a-parameter"]
     for slug in [*slugs, "resolve-every-future"]:
         assert f" {slug}: " in run.stdout
-        assert f"    {site}{RULES[slug].address}\n" in run.stdout
+        assert f"    {SITE}{RULES[slug].address}\n" in run.stdout
     assert check(repository).returncode == 1
 
 
@@ -311,16 +307,12 @@ def test_a_comment_with_the_name_of_the_rule_lets_one_line_be(repository):
     assert "retry-tasks-not-flows" in check(repository).stdout
 
 
-def test_it_is_adopted_as_the_page_says(tmp_path, monkeypatch):
+def test_it_is_adopted_as_the_page_says(tmp_path):
     shutil.copy(SHOWN / "orders.py", tmp_path)
     tool("git", "init", "-q", ".", cwd=tmp_path).check_returncode()
-    site = (ROOT / "docs").as_uri()
+    offered = ROOT / "docs/prefect-rules.zip"
     adopt = (SHOWN / "adopt.sh").read_text("utf-8")
-    adopt = adopt.replace("https://rules.example.org", site)
-    site = "https://rules.example.org/"
-    adopt = adopt.replace(
-        f"--site={(ROOT / 'docs').as_uri()}/", f"--site={site}"
-    )
+    adopt = adopt.replace(f"{SITE}{offered.name}", offered.as_uri())
     # What it installs is here, in this version.
     adopt = adopt.replace("pip install", "pip install --no-index")
     run = tool("sh", "-euc", adopt, cwd=tmp_path)
@@ -351,9 +343,7 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     commit = tool("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
 
     text = (SHOWN / "pre-commit-config.yaml").read_text("utf-8")
-    text = text.replace(
-        "https://git.example.org/prefect-best-practices", str(source)
-    )
+    text = text.replace(SOURCE, str(source))
     config = repository / ".pre-commit-config.yaml"
     config.write_text(text, "utf-8")
     shutil.rmtree(repository / bundle.RULES)
@@ -363,7 +353,7 @@ def test_pre_commit_installs_the_rules_from_this_repository(
     run = tool("pre-commit", "run", cwd=repository)
     assert run.returncode == 1, run.stdout + run.stderr
     address = RULES["retry-tasks-not-flows"].address
-    assert f"https://rules.example.org/{address}" in run.stdout
+    assert f"{SITE}{address}" in run.stdout
 
     commands = (SHOWN / "pre-commit.sh").read_text("utf-8")
     run = tool("sh", "-euc", commands, cwd=repository)

@@ -17,7 +17,7 @@ from prefect.settings import Settings
 from prefect.settings.legacy import _get_settings_fields
 
 from tests import skill
-from tests.book import BOOK, ROOT, text_of
+from tests.book import BOOK, ROOT, SITE, text_of
 from tests.programs import tool
 
 FILES = skill.files(BOOK)
@@ -87,10 +87,10 @@ def test_each_block_is_a_file_that_was_tested(slug):
 
 def test_the_skill_is_installed_as_the_page_says(tmp_path):
     (tmp_path / "AGENTS.md").write_text("# Ours\n")
-    site = (ROOT / "docs").as_uri()
+    site = f"{(ROOT / 'docs').as_uri()}/"
     for name in ("install.sh", "agents.sh", "cursor.sh"):
         script = (ROOT / "snippets/assistants" / name).read_text("utf-8")
-        script = script.replace("https://rules.example.org", site)
+        script = script.replace(SITE, site)
         run = tool("sh", "-euc", script, cwd=tmp_path)
         assert run.returncode == 0, run.stderr
     text = FILES["AGENTS.md"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bs4 import NavigableString
 
-from tests.book import BOOK, ROOT, Book, Page, blocks_of
+from tests.book import BOOK, ROOT, SITE, SOURCE, Book, Page, blocks_of
 from tests.programs import tool
 from tests.site import web
 
@@ -24,15 +24,13 @@ LOADS = (
 
 
 # Where the source of the built site is.
-SOURCE = "https://example.org/prefect-best-practices"
+REPOSITORY = "https://example.org/prefect-best-practices"
 
 
 def _addressed(text: str, page: Page) -> str:
     """A block as the theme shows it: with the addresses of this site."""
-    text = text.replace("https://rules.example.org/", page.book.config.site_url)
-    return text.replace(
-        "https://git.example.org/prefect-best-practices", SOURCE
-    )
+    text = text.replace(SITE, page.book.config.site_url)
+    return text.replace(SOURCE, REPOSITORY)
 
 
 def built_problems(page: Page, site: Path) -> Iterator[str]:

@@ -27,7 +27,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with (home / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not fault.exists():
-            source = {"REPO_URL": checks.SOURCE, "EDIT_URI": "edit/main/docs/"}
+            source = {
+                "REPO_URL": checks.REPOSITORY,
+                "EDIT_URI": "edit/main/docs/",
+            }
             build = web.build(ROOT, folder, publish="true", **source)
             sound = build.returncode == 0 and "WARNING" not in build.stderr
             fault.write_text("" if sound else f"no site: {build.stderr}")
