@@ -10,6 +10,7 @@ import ast
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.book import Rule
@@ -23,7 +24,11 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def tree_of(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
+    """The syntax of a file. It is shared, so it must not be changed."""
+    return _parsed(file.read_text("utf-8"))
+
+
+_parsed = cache(ast.parse)
 
 
 def tests_of(file: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -93,8 +98,13 @@ def names(code: Path, file: Path, room: Path) -> bool:
 
 def imports(code: Path) -> set[str]:
     """The names of the modules that a program imports."""
+    return _modules(tree_of(code))
+
+
+@cache
+def _modules(tree: ast.Module) -> set[str]:
     modules = set()
-    for node in ast.walk(tree_of(code)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -102,6 +112,7 @@ def imports(code: Path) -> set[str]:
     return modules
 
 
+@cache
 def _strings(tree: ast.Module) -> set[str]:
     """The strings of code that runs: no docstrings, no unused constants."""
     read = {
