@@ -58,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Narrow the run to the rules that were asked for, if any were."""
+    config.pluginmanager.register(ForEachItem())
     names = config.option.rule
     if config.option.changed and not names:
         names = selection.changed_rules(BOOK)
@@ -141,26 +142,37 @@ def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
         start_server()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Wait for the server, but only where a test needs it."""
-    if not needs_server(item.nodeid):
-        return
-    while not server_said().exists():
-        time.sleep(0.1)
-    if server_said().read_text() != os.environ["PREFECT_API_URL"]:
-        pytest.exit(server_said().read_text(), returncode=1)
+class ForEachItem:
+    """Hooks that pytest calls for README's blocks too.
 
+    Those of this file it calls only for what stands in this folder.
+    """
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
-    """Let nothing be skipped, or fail as expected, where CI proves all."""
-    report = yield
-    if os.environ.get("CI") and report.skipped:
-        why = getattr(report, "wasxfail", "") or report.longrepr[-1]
-        report.outcome = "failed"
-        report.longrepr = f"{why}: install what is missing, or mend it."
-    return report
+    @staticmethod
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(item: pytest.Item) -> None:
+        """Wait for the server, but only where a test needs it."""
+        if not needs_server(item.nodeid):
+            return
+        while not server_said().exists():
+            time.sleep(0.1)
+        if server_said().read_text() != os.environ["PREFECT_API_URL"]:
+            pytest.exit(server_said().read_text(), returncode=1)
+
+    @staticmethod
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(call: pytest.CallInfo) -> Iterator[None]:
+        """Let nothing be skipped, or fail as expected, where CI proves all."""
+        report = yield
+        if os.environ.get("CI") and report.skipped:
+            why = getattr(report, "wasxfail", "") or report.longrepr[-1]
+            report.outcome = "failed"
+            report.longrepr = f"{why}: install what is missing, or mend it."
+        # All that pytest-codeblocks says of a command is its exit code, and
+        # xdist stumbles over a number.
+        if isinstance(report.longrepr, int):
+            report.longrepr = call.excinfo.value.stderr.decode()
+        return report
 
 
 @pytest.hookimpl(trylast=True)

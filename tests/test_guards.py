@@ -183,6 +183,19 @@ def test_a_skip_fails_in_ci_and_a_plain_run_records_nothing(copy):
     assert "slag" in (copy / "docs/rules.json").read_text("utf-8")
 
 
+def test_readmes_blocks_wait_for_the_server_and_say_why_they_fail(copy):
+    readme = shutil.copy(ROOT / "README.md", copy)
+    with Path(readme).open("a") as end:
+        end.write("\n```sh\necho no disk >&2; exit 3\n```\n")
+    run = tool(
+        *(sys.executable, "-m", "pytest", "-n1", "-k", "README"),
+        *("README.md", "tests/test_sides.py"),
+        cwd=copy,
+    )
+    assert "1 failed, 1 passed" in run.stdout, run.stdout
+    assert "no disk" in run.stdout
+
+
 def test_a_check_fails_the_test_that_reports_it():
     with pytest.raises(pytest.fail.Exception, match="what it found"):
         contract.report(["what it found"])
