@@ -1,0 +1,1 @@
+"""Loads the orders of each day, and reports what each shop sold."""
