@@ -1,17 +1,10 @@
 # The git host of these tests is Git's own server behind HTTPS on loopback.
 import asyncio
-import os
 import shutil
-import ssl
-import subprocess
-from base64 import b64decode
 from contextlib import chdir, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
-import trustme
 import yaml
 from prefect.blocks.system import Secret
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -22,7 +15,9 @@ from prefect.runner.storage import GitRepository
 from prefect.testing.cli import invoke_and_assert
 from prefect.workers.process import ProcessWorker
 
+from tests import git_host
 from tests.book import ROOT
+from tests.git_host import git
 from tests.observe import log_messages, settles
 from tests.programs import python
 
@@ -36,62 +31,11 @@ STEP = "prefect.deployments.steps.git_clone"
 CODE = "from prefect import flow\n\n\n@flow\ndef revenue():\n    return 1200\n"
 
 
-def git(*command):
-    author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
-    return subprocess.check_output(["git", *author, *command], text=True)
-
-
-class GitHost(BaseHTTPRequestHandler):
-    """Ask for the token, and hand over to Git."""
-
-    def do_GET(self):
-        given = self.headers.get("Authorization", "").removeprefix("Basic ")
-        self.server.given.append(b64decode(given).decode())
-        if self.server.token not in self.server.given[-1].split(":"):
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        path, _, query = self.path.partition("?")
-        ended = subprocess.run(
-            ["git", "http-backend"],
-            input=self.rfile.read(int(self.headers.get("Content-Length", 0))),
-            stdout=subprocess.PIPE,
-            env=os.environ
-            | {
-                "GIT_PROJECT_ROOT": self.server.folder,
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "REQUEST_METHOD": self.command,
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get(
-                    "Content-Encoding", ""
-                ),
-            },
-        )
-        head, _, body = ended.stdout.partition(b"\r\n\r\n")
-        self.send_response(200)
-        for line in head.decode().splitlines():
-            self.send_header(*line.split(": ", 1))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A git host on loopback with the private repository `shop.git`."""
-    # No configuration of this machine helps, and Git asks nobody.
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    for name, value in git_host.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "host"
@@ -102,24 +46,14 @@ def host(tmp_path, monkeypatch):
         git("-C", "code", "add", ".")
         git("-C", "code", "commit", "--message", "Report the revenue")
         git("clone", "--bare", "code", "shop.git")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), GitHost)
-    server.folder, server.token, server.given = folder, TOKEN, []
-    server.address = f"127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with git_host.git_host(folder, TOKEN) as server:
+        yield server
 
 
 @pytest.fixture
 def private(host, monkeypatch):
     """The same host with HTTPS, and Git trusts its certificate."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(host.folder / "authority.pem")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    host.socket = context.wrap_socket(host.socket, server_side=True)
-    monkeypatch.setenv("GIT_SSL_CAINFO", str(host.folder / "authority.pem"))
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(git_host.add_https(host)))
     return host
 
 

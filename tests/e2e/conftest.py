@@ -1,0 +1,221 @@
+"""A team that runs the starter: its git host, server, worker, shop and chat."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+from threading import Event
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests import backend, git_host, starter
+from tests.backend import patient
+from tests.observe import client_of, settles
+from tests.programs import tool
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import DeploymentResponse
+
+TOKEN = "may-read-the-code"
+# What a day brings: of each source the number of its orders, and the cents.
+STORES = [("berlin", 2, 750), ("hamburg", 1, 100)]
+ALL = [*STORES, ("web-shop", 2, 2000)]
+
+
+def part_of_starter(name: str) -> ModuleType:
+    """Import a file of the starter's tests, which need nothing but Python."""
+    file = starter.FOLDER / f"tests/{name}.py"
+    spec = importlib.util.spec_from_file_location(f"starter_{name}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SHOP = part_of_starter("shop")
+
+
+class Project:
+    """The starter in a repository of its own, as its team has it.
+
+    Attributes:
+        code: The clone of a member of the team, with an environment.
+        commit: What is checked out there, and pushed.
+        environment: What commands see, besides the settings of Prefect.
+    """
+
+    def __init__(self, folder: Path, host: object) -> None:
+        self.code = folder / "code"
+        starter.write_to(self.code)
+        yaml = self.code / "prefect.yaml"
+        yaml.write_text(
+            yaml.read_text().replace("git.example.org", host.address)
+        )
+        inside = ["-C", str(self.code)]
+        git_host.git(*inside, "init", "--quiet", "--initial-branch=main")
+        git_host.git(*inside, "add", ".")
+        git_host.git(*inside, "commit", "--quiet", "--message=Begin")
+        bare = str(host.folder / "daily-sales.git")
+        git_host.git("clone", "--quiet", "--bare", str(self.code), bare)
+        self.commit = git_host.git(*inside, "rev-parse", "HEAD").strip()
+        self.environment = starter.environment(
+            **git_host.ENVIRONMENT,
+            GIT_SSL_CAINFO=str(git_host.add_https(host)),
+        )
+        self.run("uv", "sync", "--locked", "--quiet")
+
+    def run(self, *command: str, **variables: str) -> str:
+        """Run a command, and return what it prints.
+
+        Raises:
+            AssertionError: If it fails, with what it printed.
+        """
+        ended = self.tries(*command, **variables)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    def tries(
+        self, *command: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail."""
+        environment = self.environment | variables
+        return tool(*command, cwd=self.code, env=environment)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "host").mkdir()
+    with git_host.git_host(folder / "host", TOKEN) as host:
+        yield Project(folder, host)
+
+
+class Office:
+    """All that the project needs to run, each part of which can fail.
+
+    Attributes:
+        project: What is deployed.
+        shop: The web shop, and the chat for alerts.
+        gate: While it is not set, the web shop lets everybody wait.
+        settings: What the team and its worker have in their environment.
+        folder: Where the stores send their files, and the database is.
+        api: A client of the server.
+    """
+
+    api: SyncPrefectClient
+
+    def __init__(self, folder: Path, project: Project, shop: object) -> None:
+        self.folder, self.project, self.shop = folder, project, shop
+        self.database = folder / "sales.db"
+        self.gate = Event()
+        self.gate.set()
+        self.days = (date(2026, 3, 1) + timedelta(n) for n in count())
+        self.port = backend.free_port()
+        self.settings = SHOP.variables(folder, shop) | {
+            "DAILY_SALES_CLONE_TOKEN": TOKEN,
+            "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        }
+        answer = shop.answer
+
+        def wait_and_answer(*asked: object) -> object:
+            assert self.gate.wait(patient(60))
+            return answer(*asked)
+
+        shop.answer = wait_and_answer
+        self.server = ExitStack()
+        self.worker: subprocess.Popen | None = None
+
+    def run(self, *command: str, **variables: str) -> str:
+        """Run a command as a member of the team."""
+        return self.project.run(*command, **self.settings | variables)
+
+    def start_server(self) -> None:
+        """Start the server with what it had stored before."""
+        home = self.folder / "server"
+        self.server.enter_context(backend.prefect_server(home, self.port))
+
+    def start_worker(self, **variables: str | None) -> None:
+        """Start a worker in the place of the one that runs."""
+        self.pull_the_plug()
+        environment = self.project.environment | self.settings | variables
+        command = ["uv", "run", "--no-sync", "--project", self.project.code]
+        command += ["prefect", "worker", "start", "--pool", "daily-sales"]
+        with (self.folder / "worker.log").open("a") as log:
+            self.worker = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={k: v for k, v in environment.items() if v is not None},
+                stdout=log,
+                stderr=log,
+            )
+
+    def pull_the_plug(self) -> None:
+        """Kill the worker, and all that it has started, with -9."""
+        if self.worker:
+            worker = psutil.Process(self.worker.pid)
+            for process in [*worker.children(recursive=True), worker]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.worker.wait()
+            self.worker = None
+
+    def next_day(self) -> date:
+        """A day of which nothing is loaded, and the files have come."""
+        day = next(self.days)
+        SHOP.send_files(self.folder / "csv", day)
+        return day
+
+    def ask(self, day: date, **options: object) -> FlowRun:
+        """Ask for a run of a day, as the button of the dashboard does."""
+        return self.api.create_flow_run_from_deployment(
+            self.deployment("nightly").id, parameters={"day": day}, **options
+        )
+
+    def deployment(self, name: str) -> DeploymentResponse:
+        return self.api.read_deployment_by_name(f"load-daily-sales/{name}")
+
+    def ends(self, run: FlowRun, state: str, seconds: float = 60) -> FlowRun:
+        """Wait until a run has a state, and read it."""
+        settles(
+            lambda: self.api.read_flow_run(run.id).state_name, state, seconds
+        )
+        return self.api.read_flow_run(run.id)
+
+    def sold(self, day: date) -> list[tuple[str, int, int]]:
+        """What the table has of a day: source, orders, cents."""
+        with closing(sqlite3.connect(self.database)) as database:
+            return database.execute(
+                "select source, count(*), sum(cents) from daily_sales"
+                " where day = ? group by source order by source",
+                [str(day)],
+            ).fetchall()
+
+
+@pytest.fixture(scope="session")
+def office(
+    tmp_path_factory: pytest.TempPathFactory, project: Project
+) -> Iterator[Office]:
+    """The team at work: all is set up, deployed and running."""
+    with SHOP.open_shop() as shop:
+        office = Office(tmp_path_factory.mktemp("office"), project, shop)
+        office.start_server()
+        office.run("uv", "run", "daily-sales", "set-up")
+        office.run("uv", "run", "prefect", "deploy", "--all")
+        office.start_worker()
+        with client_of(office.settings["PREFECT_API_URL"]) as office.api:
+            yield office
+        office.pull_the_plug()
+        office.server.close()
