@@ -51,11 +51,12 @@ class Project:
     Attributes:
         code: The clone of a member of the team, with an environment.
         commit: What is checked out there, and pushed.
+        host: Where the repository is.
         environment: What commands see, besides the settings of Prefect.
     """
 
     def __init__(self, folder: Path, host: object) -> None:
-        self.code = folder / "code"
+        self.code, self.host = folder / "code", host
         starter.write_to(self.code)
         yaml = self.code / "prefect.yaml"
         yaml.write_text(
@@ -128,7 +129,7 @@ class Office:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         }
-        answer = shop.answer
+        answer = shop.answer  # of the starter's tests, whose shop never waits
 
         def wait_and_answer(*asked: object) -> object:
             assert self.gate.wait(patient(60))
@@ -175,24 +176,63 @@ class Office:
     def next_day(self) -> date:
         """A day of which nothing is loaded, and the files have come."""
         day = next(self.days)
-        SHOP.send_files(self.folder / "csv", day)
+        self.send_files(day)
         return day
 
-    def ask(self, day: date, **options: object) -> FlowRun:
-        """Ask for a run of a day, as the button of the dashboard does."""
+    def send_files(self, day: date) -> None:
+        """Do what the stores do at night."""
+        SHOP.send_files(self.folder / "csv", day)
+
+    def runs_of(self, day: date) -> list[FlowRun]:
+        """The runs for a day."""
+        runs = self.api.read_flow_runs()
+        return [run for run in runs if run.parameters.get("day") == str(day)]
+
+    def ask(self, **parameters: object) -> FlowRun:
+        """Ask for a run, as the button of the dashboard does."""
+        nightly = self.deployment("nightly").id
         return self.api.create_flow_run_from_deployment(
-            self.deployment("nightly").id, parameters={"day": day}, **options
+            nightly, parameters=parameters
         )
 
     def deployment(self, name: str) -> DeploymentResponse:
         return self.api.read_deployment_by_name(f"load-daily-sales/{name}")
 
-    def ends(self, run: FlowRun, state: str, seconds: float = 60) -> FlowRun:
-        """Wait until a run has a state, and read it."""
-        settles(
-            lambda: self.api.read_flow_run(run.id).state_name, state, seconds
-        )
-        return self.api.read_flow_run(run.id)
+    def becomes(self, run: FlowRun, name: str) -> FlowRun:
+        """Wait until a run has a state or has ended, and read it.
+
+        Raises:
+            AssertionError: If its state is another, with what that says.
+        """
+
+        def there() -> bool:
+            state = self.api.read_flow_run(run.id).state
+            return state.name == name or state.is_final()
+
+        settles(there, True, 60)
+        run = self.api.read_flow_run(run.id)
+        assert run.state.name == name, run.state
+        return run
+
+    def held(self, day: date) -> FlowRun:
+        """A run that has loaded the stores, and waits for the web shop."""
+        self.gate.clear()
+        run = self.ask(day=day)
+        settles(lambda: self.sold(day), STORES, 60)
+        return self.becomes(run, "Running")
+
+    def told(self, *texts: str) -> None:
+        """Wait until the chat has an alert, and look for texts in it."""
+        settles(lambda: len(self.shop.alerts), 1)
+        (alert,) = self.shop.alerts
+        assert [text for text in texts if text not in alert] == [], alert
+
+    def completes(self, day: date) -> None:
+        """Ask for a day, find all of it in the table, and nobody is told."""
+        self.shop.alerts.clear()
+        self.becomes(self.ask(day=day), "Completed")
+        assert self.sold(day) == ALL
+        assert self.shop.alerts == []
 
     def sold(self, day: date) -> list[tuple[str, int, int]]:
         """What the table has of a day: source, orders, cents."""
@@ -219,3 +259,11 @@ def office(
             yield office
         office.pull_the_plug()
         office.server.close()
+
+
+@pytest.fixture
+def day(office: Office) -> Iterator[date]:
+    """A new day, on which all works and nobody was told anything."""
+    office.shop.begin()
+    yield office.next_day()
+    office.gate.set()
