@@ -108,6 +108,7 @@ class Office:
         project: What is deployed.
         shop: The web shop, and the chat for alerts.
         gate: While it is not set, the web shop lets everybody wait.
+        waits: Set when somebody does.
         settings: What the team and its worker have in their environment.
         folder: Where the stores send their files, and the database is.
         api: A client of the server.
@@ -118,7 +119,7 @@ class Office:
     def __init__(self, folder: Path, project: Project, shop: object) -> None:
         self.folder, self.project, self.shop = folder, project, shop
         self.database = folder / "sales.db"
-        self.gate = Event()
+        self.gate, self.waits = Event(), Event()
         self.gate.set()
         self.days = (date(2026, 3, 1) + timedelta(n) for n in count())
         self.port = backend.free_port()
@@ -132,6 +133,8 @@ class Office:
         answer = shop.answer  # of the starter's tests, whose shop never waits
 
         def wait_and_answer(*asked: object) -> object:
+            if not self.gate.is_set():
+                self.waits.set()
             assert self.gate.wait(patient(60))
             return answer(*asked)
 
@@ -145,8 +148,11 @@ class Office:
 
     def start_server(self) -> None:
         """Start the server with what it had stored before."""
-        home = self.folder / "server"
-        self.server.enter_context(backend.prefect_server(home, self.port))
+        self.server.enter_context(
+            backend.prefect_server(
+                self.folder / "server", self.port, **backend.LEASES_IN_FILES
+            )
+        )
 
     def start_worker(self, **variables: str | None) -> None:
         """Start a worker in the place of the one that runs."""
@@ -217,8 +223,10 @@ class Office:
     def held(self, day: date) -> FlowRun:
         """A run that has loaded the stores, and waits for the web shop."""
         self.gate.clear()
+        self.waits.clear()
         run = self.ask(day=day)
-        settles(lambda: self.sold(day), STORES, 60)
+        settles(self.waits.is_set, True, 60)
+        settles(lambda: self.sold(day), STORES)
         return self.becomes(run, "Running")
 
     def told(self, *texts: str) -> None:
