@@ -16,7 +16,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Scheduled
 
-from tests.e2e.conftest import ALL, SHOP, TOKEN
+from tests.e2e.office import ALL, SHOP, TOKEN
 from tests.observe import log_messages, settles, task_runs
 
 pytestmark = pytest.mark.xdist_group("office")

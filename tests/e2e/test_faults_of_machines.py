@@ -5,7 +5,7 @@ After each fault the table has each order of the day once, or none of a source.
 
 import pytest
 
-from tests.e2e.conftest import ALL, STORES
+from tests.e2e.office import ALL, STORES
 from tests.observe import automations_act, settles
 
 pytestmark = pytest.mark.xdist_group("machines of the office")
@@ -27,7 +27,7 @@ def test_a_run_is_cancelled(office, day):
     office.becomes(run, "Cancelled")
     assert office.sold(day) == STORES
     office.gate.set()
-    assert office.shop.alerts == []
+    assert office.alerts() == []
     office.completes(day)
 
 
@@ -45,10 +45,13 @@ def test_the_machine_of_the_worker_goes_down(office, day):
     office.gate.set()
     office.run("uv", "run", "daily-sales", "set-up")
     automations_act(office.api)
+    waiting = office.ask(day=office.next_day())
+    settles(lambda: len(office.alerts("daily-sales-late")), 1)
     office.start_worker()
     office.run("uv", "run", "prefect", "flow-run", "retry", str(run.id))
-    office.becomes(run, "Completed")
-    assert office.sold(day) == ALL
+    for each in run, waiting:
+        office.becomes(each, "Completed")
+    assert office.sold(day) == office.sold(waiting.parameters["day"]) == ALL
 
 
 def test_the_server_is_away_for_longer_than_events_wait(office, day):
@@ -65,5 +68,5 @@ def test_the_server_is_away_for_longer_than_events_wait(office, day):
     office.gate.set()
     office.becomes(run, "Completed")
     assert office.sold(day) == ALL
-    assert office.shop.alerts == []
+    assert office.alerts() == []
     office.completes(office.next_day())

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.e2e.conftest import ALL, STORES
+from tests.e2e.office import ALL, STORES
 from tests.observe import log_messages, settles, task_runs
 
 pytestmark = pytest.mark.xdist_group("office")
@@ -19,7 +19,7 @@ def test_the_web_shop_is_busy_for_a_moment(office, day):
     run = office.becomes(office.ask(day=day), "Completed")
     assert office.shop.asked == [str(day)] * 3
     assert office.sold(day) == ALL
-    assert office.shop.alerts == []
+    assert office.alerts() == []
     settles(
         lambda: [t for t in task_runs(office.api, run.state) if t[2] > 1],
         [("fetch_orders", "Completed", 3)],
@@ -50,7 +50,7 @@ def test_the_database_is_locked(office, day):
         other.rollback()
     run = office.becomes(run, "Completed")
     assert office.sold(day) == ALL
-    assert office.shop.alerts == []
+    assert office.alerts() == []
 
 
 def test_a_parameter_is_wrong(office, day):
@@ -58,7 +58,7 @@ def test_a_parameter_is_wrong(office, day):
     value = office.becomes(value, "Failed")
     assert "day: Input should be a valid date" in value.state.message
     name = office.becomes(name, "Crashed")
-    settles(lambda: len(office.shop.alerts), 2)
+    settles(lambda: len(office.alerts()), 2)
     why = "expects parameters ['day', 'refresh'] but was provided with"
     assert why in (office.folder / "worker.log").read_text()
     assert why not in str(log_messages(office.api, name.state))
