@@ -30,6 +30,9 @@ PRELOADED = [
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.deployments.runner",
+    "prefect.utilities.visualization",
+    "prefect._internal.pydantic.v1_schema",
+    "fastapi.encoders",
     __name__,
 ]
 
