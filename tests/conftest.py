@@ -228,12 +228,18 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def isolated_storage(tmp_path: Path) -> Iterator[None]:
+def isolated_storage(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give each test its own result storage, and switch off heartbeats.
 
     The server keeps no results, so two tests that share a storage share cached
-    results. A heartbeat costs each flow run a second at its end.
+    results. A heartbeat costs each flow run a second at its end. The two
+    thousand tests about the book run no flow, and these settings take longer
+    to make than most of them.
     """
+    if not needs_server(request.node.nodeid):
+        yield
+        return
+
     from prefect.settings import (
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOCAL_STORAGE_PATH,
@@ -242,7 +248,9 @@ def isolated_storage(tmp_path: Path) -> Iterator[None]:
 
     with temporary_settings(
         {
-            PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage",
+            PREFECT_LOCAL_STORAGE_PATH: (
+                request.getfixturevalue("tmp_path") / "storage"
+            ),
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         }
     ):
