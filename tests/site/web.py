@@ -65,7 +65,10 @@ def soup(html: Path) -> BeautifulSoup:
 
 
 class _Host(SimpleHTTPRequestHandler):
-    """Serves as a web host would: compressed, kept open, with the 404 page."""
+    """Serves as a web host would: compressed, kept open, with the 404 page.
+
+    A browser may keep what it got, so that the next page asks only for itself.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -82,6 +85,7 @@ class _Host(SimpleHTTPRequestHandler):
         if "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, mtime=0)
             self.send_header("Content-Encoding", "gzip")
+        self.send_header("Cache-Control", "max-age=600")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
