@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from overrides.zips import packed
 from tests import skill
 from tests.book import Book, BookError
 from tests.programs import tool
@@ -32,29 +31,14 @@ def rule_files(book: Book) -> dict[str, str]:
     }
 
 
-def rules_zip(book: Book) -> bytes:
+def rulespacked(book: Book) -> bytes:
     """The rules for ast-grep, in one folder."""
-    return _zip(RULES, rule_files(book))
+    return packed(RULES, rule_files(book))
 
 
-def skill_zip(book: Book) -> bytes:
+def skillpacked(book: Book) -> bytes:
     """The skill for assistants, in one folder."""
-    return _zip(skill.NAME, skill.files(book))
-
-
-def _zip(folder: str, files: Mapping[str, str]) -> bytes:
-    """Files in a folder, with the same bytes whenever and wherever made.
-
-    Nothing is packed tight, because versions of zlib differ in that.
-    """
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for path, text in sorted(files.items()):
-            entry = zipfile.ZipInfo(f"{folder}/{path}")
-            entry.create_system = 3  # as on Unix, on each system
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, text)
-    return made.getvalue()
+    return packed(skill.NAME, skill.files(book))
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
