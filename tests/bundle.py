@@ -31,12 +31,12 @@ def rule_files(book: Book) -> dict[str, str]:
     }
 
 
-def rulespacked(book: Book) -> bytes:
+def rules_zip(book: Book) -> bytes:
     """The rules for ast-grep, in one folder."""
     return packed(RULES, rule_files(book))
 
 
-def skillpacked(book: Book) -> bytes:
+def skill_zip(book: Book) -> bytes:
     """The skill for assistants, in one folder."""
     return packed(skill.NAME, skill.files(book))
 

@@ -145,12 +145,13 @@ class Office:
             )
         )
 
-    def start_worker(self, **variables: str | None) -> None:
+    def start_worker(self, *options: str, **variables: str | None) -> None:
         """Start a worker in the place of the one that runs."""
         self.pull_the_plug()
         environment = self.project.environment | self.settings | variables
         command = ["uv", "run", "--no-sync", "--project", self.project.code]
         command += ["prefect", "worker", "start", "--pool", "daily-sales"]
+        command += options
         with (self.folder / "worker.log").open("a") as log:
             self.worker = subprocess.Popen(
                 command,

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from daily_sales import table
@@ -16,6 +17,7 @@ if __name__ == "__main__":
     with (
         TemporaryDirectory() as folder,
         shop.open_shop() as web_shop,
+        temporary_settings({PREFECT_LOCAL_STORAGE_PATH: folder}),
         prefect_test_harness(server_startup_timeout=120),
     ):
         shop.send_files(Path(folder, "csv"))

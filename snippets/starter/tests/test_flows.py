@@ -112,10 +112,10 @@ def test_a_locked_database_is_tried_again(
     assert totals() == [BERLIN, HAMBURG, WEB_SHOP]
 
 
-def test_a_missing_setting_stops_the_run_and_is_named(
+def test_an_empty_setting_stops_the_run_and_is_named(
     ready: None, web_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DAILY_SALES_SHOP_TOKEN")
+    monkeypatch.setenv("DAILY_SALES_SHOP_TOKEN", "")
     state = run(day=DAY)
     with pytest.raises(ValidationError, match="shop_token"):
         state.result()

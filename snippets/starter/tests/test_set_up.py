@@ -108,5 +108,5 @@ def test_a_night_without_a_load_is_told(
     assert absent.expect == absent.after == {"prefect.flow-run.Completed"}
     assert late.posture == Posture.Reactive
     assert late.expect == {"prefect.flow-run.Late"}
-    nightly = ResourceSpecification(automations.NIGHTLY)
+    nightly = [ResourceSpecification(each) for each in automations.NIGHTLY]
     assert late.match_related == absent.match_related == nightly

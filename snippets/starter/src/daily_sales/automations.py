@@ -17,6 +17,8 @@ from daily_sales.flows import load_daily_sales
 STATE = """{{ flow_run.name }} is {{ flow_run.state.name }}.
 {{ flow_run.state.message }}
 {{ flow_run|ui_url }}"""
+HEARTBEAT = "prefect.flow-run.heartbeat"
+SILENT = "No heartbeat."
 
 
 def named(role: str, name: str) -> dict[str, str]:
@@ -25,7 +27,7 @@ def named(role: str, name: str) -> dict[str, str]:
 
 
 FLOW = named("flow", load_daily_sales.name)
-NIGHTLY = named("deployment", "nightly")
+NIGHTLY = [FLOW, named("deployment", "nightly")]
 
 
 def all_automations(
@@ -35,7 +37,7 @@ def all_automations(
 
     Args:
         alert: The block that sends a text to the team.
-        silence: How long a run may send no heartbeat, until it is crashed.
+        silence: How long a run may send no heartbeat until it is crashed.
         absence: How long after a nightly load the next must have completed.
     """
 
@@ -62,18 +64,13 @@ def all_automations(
             description="A run is silent, so its process has gone.",
             trigger=EventTrigger(
                 posture=Posture.Proactive,
-                after={
-                    "prefect.flow-run.Running",
-                    "prefect.flow-run.heartbeat",
-                },
+                after={"prefect.flow-run.Running", HEARTBEAT},
                 expect={"prefect.flow-run.*"},
                 for_each={"prefect.resource.id"},
                 match_related=FLOW,
                 within=silence,
             ),
-            actions=[
-                ChangeFlowRunState(state="CRASHED", message="No heartbeat.")
-            ],
+            actions=[ChangeFlowRunState(state="CRASHED", message=SILENT)],
         ),
         AutomationCore(
             name="daily-sales-late",

@@ -6,7 +6,7 @@ from pydantic import DirectoryPath, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 FROM_ENVIRONMENT = SettingsConfigDict(
-    env_prefix="DAILY_SALES_", frozen=True, hide_input_in_errors=True
+    env_prefix="DAILY_SALES_", env_ignore_empty=True, hide_input_in_errors=True
 )
 
 
@@ -36,8 +36,8 @@ class SetUpSettings(BaseSettings):
         database_url: As in `Settings`.
         alert_url: Where alerts are sent to: the webhook of a chat or a pager.
         clone_token: A token that may read the repository.
-        silence: How long a run may send no heartbeat until it counts as
-            crashed: three times `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`.
+        silence: How long a run may send no heartbeat: three times what
+            `PREFECT_FLOWS_HEARTBEAT_FREQUENCY` says.
         absence: How long after a nightly load the next must have completed.
     """
 
