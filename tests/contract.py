@@ -220,10 +220,11 @@ def _is_used(file: Path, book: Book) -> bool:
     """Whether the suite runs or reads a file that a page shows.
 
     It does that with tests, recorded files, the files that a rule's test
-    reaches, and those in `snippets/` that a test of the suite names.
+    reaches, and those in `snippets/` that a test of the suite names. Those of
+    the starter it unpacks and runs together.
     """
     tests, snippets = book.root / "tests", book.root / "snippets"
-    if tests in file.parents:
+    if tests in file.parents or snippets / "starter" in file.parents:
         return True
     if file.relative_to(book.root).as_posix() in recorded.FILES:
         return True

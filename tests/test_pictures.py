@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable
 
 import pytest
+import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings.models.flows import FlowsSettings
 from prefect.tasks import exponential_backoff
@@ -22,6 +23,7 @@ from tests.book import BOOK, ROOT
 from tests.drawing import DO, DONT, INK, QUIET, TEAL, Picture
 from tests.sides import SIGNS
 
+STARTER = ROOT / "snippets/starter"
 SIDES = {"dont": (SIGNS["dont"], DONT), "do": (SIGNS["do"], DO)}
 
 
@@ -366,3 +368,28 @@ def test_the_task_runs_of_small_and_of_large_tasks(picture):
             drawn.dot(26 + column * 9.6, top + 22 + row * 12, colour, 3.4)
         top += height + 24
     picture("task-runs", drawn)
+
+
+def test_the_parts_of_the_starter(picture):
+    declared = yaml.safe_load((STARTER / "prefect.yaml").read_text("utf-8"))
+    names = [each["name"] for each in declared["deployments"]]
+    code = (STARTER / "src/daily_sales/automations.py").read_text("utf-8")
+    watch = re.findall(r'name="daily-sales-(\w+)"', code)
+    assert names == ["nightly", "backfill"]
+    assert watch == ["failed", "zombie", "late", "absent"]
+    drawn = Picture(250)
+    drawn.box("web shop\nHTTP", 10, 20, 110, 48, QUIET)
+    drawn.box("stores\nCSV files", 10, 88, 110, 48, QUIET)
+    drawn.box("flow\n" + " and ".join(names), 190, 54, 150, 48)
+    drawn.box("table\nPostgreSQL or SQLite", 380, 20, 130, 48, DO)
+    drawn.box("report\nartifact", 380, 88, 130, 48, DO)
+    for y in 44, 112:
+        drawn.arrow(120, y, 188, 78 + (y - 78) / 4)
+        drawn.arrow(340, 78 + (y - 78) / 4, 378, y)
+    drawn.box("git\nthe deployed commit", 10, 180, 130, 48, QUIET)
+    drawn.box("worker\nruns the flow", 190, 180, 150, 48)
+    drawn.box("server\ntells the chat", 380, 180, 130, 48)
+    drawn.arrow(140, 204, 188, 204)
+    drawn.arrow(265, 180, 265, 104)
+    drawn.arrow(380, 204, 342, 204)
+    picture("starter", drawn)

@@ -162,7 +162,7 @@ class Company(Office):
 
     def is_done(self, run: FlowRun, day: date) -> None:
         """Assert that a run has loaded a day, and that the server says so."""
-        run = self.ends(run, "Completed")
+        run = self.becomes(run, "Completed")
         assert self.sold(day) == ALL
         assert run.name == f"sales of {day}"
         assert run.deployment_version == self.project.commit
@@ -277,7 +277,7 @@ def test_a_server_and_a_worker_are_killed(company, gate):
     refused = (fleet.home / "error.log").read_text()
     assert "connect() failed (111: Connection refused)" in refused
 
-    crashed = company.ends(lost, "Crashed")
+    crashed = company.becomes(lost, "Crashed")
     assert crashed.state.message == "No heartbeat."
     assert company.sold(days[0]) == STORES
 
@@ -299,7 +299,7 @@ def test_a_server_and_a_worker_are_killed(company, gate):
         after = company.recorded(lost).items()
         return sorted(task for one, task in after if one not in before)
 
-    assert company.ends(lost, "Completed").run_count == 2
+    assert company.becomes(lost, "Completed").run_count == 2
     assert company.sold(days[0]) == ALL
     settles(new, DONE)
     assert before.items() <= company.recorded(lost).items()
