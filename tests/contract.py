@@ -68,6 +68,7 @@ LANGUAGES = {
     ".yml": "yaml",
     ".md": "markdown",
     ".conf": "nginx",
+    "": "docker",
 }
 
 
