@@ -9,7 +9,7 @@ PROVED := tests/test_examples.py $(filter-out tests/site/,$(wildcard tests/*/))
 SHOWN := README.md tests/site $(filter-out $(PROVED),$(wildcard tests/test_*.py))
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: serve rule quick server test record mutate compat newest zensical site offline links bench tour lint lock
+.PHONY: serve rule quick server starter test record mutate compat newest zensical site offline links bench tour lint lock
 
 serve: .venv-read/installed ## read the site at http://127.0.0.1:8000, reloaded on every change; without the reference
 	PUBLISH=false PREVIEW=overrides/preview.md $(READ)/mkdocs serve
@@ -24,6 +24,9 @@ quick: .venv/installed     ## prove the rules that differ from the main branch, 
 
 server: .venv/installed    ## start a Prefect server for `make rule`, and print how to name it there
 	$(BIN)/python -m tests.backend
+
+starter: .venv/installed   ## prove the starter: its zip, its days, its faults and its containers
+	$(PYTEST) tests/e2e
 
 test: .venv/installed      ## prove every line of it
 	$(PYTEST)

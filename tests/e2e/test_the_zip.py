@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import zipfile
 from contextlib import closing
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -130,18 +131,46 @@ def test_it_is_deployed_and_runs(unpacked, tmp_path):
         } | {
             "PREFECT_API_URL": url,
             "PREFECT_HOME": str(tmp_path / "prefect"),
-            "UV_PROJECT_ENVIRONMENT": str(unpacked / ".venv"),
         }
-        run(clone, *UV, "fuel-prices", "set-up", **settings)
-        run(clone, *UV, "prefect", "deploy", "--all", **settings)
-        name = "load-fuel-prices/nightly"
-        ask = ["prefect", "deployment", "run", name, "--param"]
-        run(clone, *UV, *ask, f"day={SHOP.DAY}", **settings)
-        work = ["prefect", "worker", "start", "--pool", "fuel-prices"]
-        run(clone, *UV, *work, "--run-once", **settings)
+        team = partial(run, clone, *UV, "--project", unpacked, **settings)
+        team("fuel-prices", "set-up")
+        team("prefect", "deploy", "--all")
+        ask = ["deployment", "run", "load-fuel-prices/nightly", "--param"]
+        team("prefect", *ask, f"day={SHOP.DAY}")
+        work = ["worker", "start", "--run-once", "--pool", "fuel-prices"]
+        team("prefect", *work)
         with client_of(url) as api:
             (done,) = [r for r in api.read_flow_runs() if not r.auto_scheduled]
     assert done.state_name == "Completed"
     with closing(sqlite3.connect(tmp_path / "sales.db")) as database:
         count = "select count(*) from fuel_prices"
         assert database.execute(count).fetchone() == (5,)
+
+
+UPSERT = "insert.on_conflict_do_update(SALES.primary_key, set_=new)"
+STATE = '"prefect.state-%s": ["FAILED", "CRASHED"]'
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "test"),
+    [
+        ("flows", "retries=3", "retries=2", "only_what_passes"),
+        ("flows", "INPUTS + TASK_SOURCE", "TASK_SOURCE", "for_each_day"),
+        ("table", UPSERT, "insert", "the_second_time"),
+        ("automations", STATE % "type", STATE % "name", "told_by_its_type"),
+    ],
+    ids=["a retry less", "a key less", "insert", "by state name"],
+)
+def test_its_own_tests_notice(unpacked, tmp_path, file, right, wrong, test):
+    package = tmp_path / "fuel_prices"
+    shutil.copytree(unpacked / "src/fuel_prices", package)
+    module = package / f"{file}.py"
+    code = module.read_text()
+    assert right in code
+    module.write_text(code.replace(right, wrong, 1))
+    # What PYTHONPATH names comes before what the environment has installed.
+    environment = starter.environment(PYTHONPATH=str(tmp_path))
+    command = [*UV, "pytest", "-q", "-p", "no:cacheprovider", "-k", test]
+    ended = tool(*command, cwd=unpacked, env=environment)
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED, ended.stdout
+    assert re.search(r"\d+ failed", ended.stdout), ended.stdout
