@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,13 +39,12 @@ def packed(folder: str, files: Mapping[str, str]) -> bytes:
 def starter_files() -> dict[str, str]:
     """The files of the starter, with the rules for ast-grep beside them."""
     room = SNIPPETS / "starter"
-    listed = subprocess.check_output(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=room,
-        text=True,
-    )
-    files = {path: room / path for path in listed.splitlines()}
-    made = {path: file.read_text("utf-8") for path, file in files.items()}
+    left = {f.rstrip("/") for f in (room / ".gitignore").read_text().split()}
+    made = {
+        file.relative_to(room).as_posix(): file.read_text("utf-8")
+        for file in room.rglob("*")
+        if file.is_file() and not left & {*file.relative_to(room).parts}
+    }
     for ours, theirs in HOSTS.items():
         made[LOCK] = made[LOCK].replace(ours, theirs)
     rules = [

@@ -667,7 +667,8 @@ def _for_tools(book: Book) -> Iterator[tuple[str, list[Page]]]:
         yield chapter.title, [chapter.index, *chapter.rules]
     rest = {page.path: page for page in book.pages if "/" not in page.path}
     home = rest.pop("index.md")
-    yield "Lists", [*rest.values()]
+    starter = [p for p in book.pages if p.path.startswith("starter/")]
+    yield "Lists", [*rest.values(), *starter]
     about = [p for p in book.pages if p.path.startswith("about/")]
     yield "About", [home, *about]
 

@@ -28,13 +28,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def office(
+def at_work(
     tmp_path_factory: pytest.TempPathFactory, project: Project
 ) -> Iterator[Office]:
-    from tests.e2e.office import at_work
+    """The team at work: all is set up, deployed and running."""
+    from tests.e2e.office import SHOP, Office
 
-    with at_work(tmp_path_factory.mktemp("office"), project) as office:
-        yield office
+    with SHOP.open_shop() as shop:
+        office = Office(tmp_path_factory.mktemp("office"), project, shop)
+        try:
+            office.start_server()
+            office.run("uv", "run", "daily-sales", "set-up")
+            office.run("uv", "run", "prefect", "deploy", "--all")
+            office.start_worker()
+            yield office
+        finally:
+            office.pull_the_plug()
+            office.server.close()
+
+
+@pytest.fixture
+def office(at_work: Office) -> Iterator[Office]:
+    """The same, and Prefect in this process uses its server until the end."""
+    from tests.observe import client_of
+
+    with client_of(at_work.settings["PREFECT_API_URL"]) as at_work.api:
+        yield at_work
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,7 @@ import psutil
 
 from tests import backend, git_host, starter
 from tests.backend import patient
-from tests.observe import client_of, settles
+from tests.observe import settles
 from tests.programs import tool
 
 if TYPE_CHECKING:
@@ -248,20 +247,3 @@ class Office:
                 " where day = ? group by source order by source",
                 [str(day)],
             ).fetchall()
-
-
-@contextmanager
-def at_work(folder: Path, project: Project) -> Iterator[Office]:
-    """The team at work: all is set up, deployed and running."""
-    with SHOP.open_shop() as shop:
-        office = Office(folder, project, shop)
-        try:
-            office.start_server()
-            office.run("uv", "run", "daily-sales", "set-up")
-            office.run("uv", "run", "prefect", "deploy", "--all")
-            office.start_worker()
-            with client_of(office.settings["PREFECT_API_URL"]) as office.api:
-                yield office
-        finally:
-            office.pull_the_plug()
-            office.server.close()

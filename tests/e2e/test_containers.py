@@ -562,7 +562,7 @@ def the_package_takes(words):
 
     called = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("set_up", "backfill", "load_daily_sales"):
+        for name in ("set_up", "backfill"):
             patch.setattr(cli, name, lambda *given: called.append(given) or [])
         cli.main(words)
     assert called

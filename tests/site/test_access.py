@@ -23,6 +23,9 @@ PAGES["404.html"] = "404.html"
 COLOURS = ["color-contrast", "link-in-text-block"]
 # Examined wide and dark too: together they show all that any page shows.
 ALL_STATES = {
+    "docs/reference/starter.md",
+    "docs/starter/index.md",
+    "docs/starter/operations.md",
     "404.html",
     "docs/about/index.md",
     "docs/checklist.md",
