@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from datetime import date, timedelta
 from itertools import count
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 TOKEN = "may-read-the-code"
+# The tests of good days prove that each run makes an environment of its own. In
+# the others it has that of the worker, to save seconds of processor time.
+QUICK = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false"}
 # What a day brings: of each source the number of its orders, and the cents.
 STORES = [("berlin", 2, 750), ("hamburg", 1, 100)]
 ALL = [*STORES, ("web-shop", 2, 2000)]
@@ -185,11 +189,23 @@ class Office:
         runs = self.api.read_flow_runs()
         return [run for run in runs if run.parameters.get("day") == str(day)]
 
-    def ask(self, **parameters: object) -> FlowRun:
-        """Ask for a run, as the button of the dashboard does."""
-        nightly = self.deployment("nightly").id
+    def ask(
+        self,
+        deployment: str = "nightly",
+        variables: Mapping[str, str] = {},
+        **parameters: object,
+    ) -> FlowRun:
+        """Ask for a run, as the button of the dashboard does.
+
+        Args:
+            deployment: Of which deployment.
+            variables: More of what the run has in its environment.
+            **parameters: Its parameters.
+        """
         return self.api.create_flow_run_from_deployment(
-            nightly, parameters=parameters
+            self.deployment(deployment).id,
+            parameters=parameters,
+            job_variables={"env": {**QUICK, **variables}},
         )
 
     def deployment(self, name: str) -> DeploymentResponse:

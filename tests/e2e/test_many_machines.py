@@ -140,13 +140,6 @@ class Company(Office):
             if "PREFECT__FLOW_RUN_ID" in (environment := child.environ())
         }
 
-    def send(self, deployment: str, day: date, **options: object) -> FlowRun:
-        """Ask for a run of a day."""
-        which = self.deployment(deployment).id
-        return self.api.create_flow_run_from_deployment(
-            which, parameters={"day": str(day)}, **options
-        )
-
     def recorded(self, run: FlowRun) -> dict[UUID, tuple[str, str, int]]:
         """The task runs of a run: name, state, and how often each was tried."""
         this = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
@@ -252,7 +245,7 @@ def test_a_server_and_a_worker_are_killed(company, gate):
     """
     api, fleet = company.api, company.fleet
     days = [company.next_day() for _ in range(3)]
-    lost = company.send("nightly", days[0])
+    lost = company.ask("nightly", day=days[0])
     backfill = ("uv", "run", "--no-sync", "daily-sales", "backfill", "outage")
     company.run(*backfill, str(days[1]), str(days[2]))
     settles(lambda: [*map(company.asked_for, days)], [1, 1, 0])
@@ -350,7 +343,7 @@ def test_a_dask_worker_is_killed(company, gate):
         here = ("--host", "127.0.0.1", "--port", str(port))
         stack.enter_context(dask(company, "scheduler", *here))
         first = stack.enter_context(dask(company, *worker))
-        run = company.send("backfill", day, job_variables={"env": variables})
+        run = company.ask("backfill", variables, day=day)
         settles(partial(company.asked_for, day), 1, 60)
         settles(partial(company.sold, day), STORES)
         # It joins when it is too late to take a task from the first.
