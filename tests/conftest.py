@@ -233,8 +233,7 @@ def isolated_storage(request: pytest.FixtureRequest) -> Iterator[None]:
 
     The server keeps no results, so two tests that share a storage share cached
     results. A heartbeat costs each flow run a second at its end. The two
-    thousand tests about the book run no flow, and these settings take longer
-    to make than most of them.
+    thousand tests about the book run no flow, so they need neither.
     """
     if not needs_server(request.node.nodeid):
         yield
