@@ -5,7 +5,7 @@ BIN := .venv/bin
 READ := .venv-read/bin
 NEWEST := .venv-newest/bin
 PYTEST := $(BIN)/pytest -n 4
-PROVED := tests/test_examples.py $(filter-out tests/site/,$(wildcard tests/*/))
+PROVED := tests/test_examples.py $(filter-out tests/site/ tests/e2e/,$(wildcard tests/*/))
 SHOWN := README.md tests/site $(filter-out $(PROVED),$(wildcard tests/test_*.py))
 export NO_MKDOCS_2_WARNING = 1
 

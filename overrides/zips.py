@@ -1,4 +1,4 @@
-"""The starter as a zip, which the build makes from the committed files."""
+"""What readers take away as a zip; the build makes that of the starter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pip._internal.models.index import PyPI
 
 SNIPPETS = Path(__file__).parents[1] / "snippets"
 STARTER = "daily-sales"
+# The folder of a reader's repository that the rules for ast-grep come in.
+RULES = "prefect-rules"
 # This repository names no package index, so the lock that a reader gets is
 # filled with that of pip.
 LOCK = "uv.lock"
@@ -36,6 +38,20 @@ def packed(folder: str, files: Mapping[str, str]) -> bytes:
     return made.getvalue()
 
 
+def rule_files(snippets: Path) -> dict[str, str]:
+    """The rules for ast-grep and what runs them, as a package has them."""
+    files = [
+        snippets / "prefect_rules.py",
+        snippets / "sgconfig.yml",
+        *snippets.glob("enforce/*.yml"),
+        *snippets.glob("*/*/enforce.yml"),
+    ]
+    return {
+        file.relative_to(snippets).as_posix(): file.read_text("utf-8")
+        for file in files
+    }
+
+
 def starter_files() -> dict[str, str]:
     """The files of the starter, with the rules for ast-grep beside them."""
     room = SNIPPETS / "starter"
@@ -47,15 +63,8 @@ def starter_files() -> dict[str, str]:
     }
     for ours, theirs in HOSTS.items():
         made[LOCK] = made[LOCK].replace(ours, theirs)
-    rules = [
-        *(SNIPPETS / name for name in ("prefect_rules.py", "sgconfig.yml")),
-        *SNIPPETS.glob("enforce/*.yml"),
-        *SNIPPETS.glob("*/*/enforce.yml"),
-    ]
-    for file in rules:
-        path = f"prefect-rules/{file.relative_to(SNIPPETS).as_posix()}"
-        made[path] = file.read_text("utf-8")
-    return made
+    rules = rule_files(SNIPPETS).items()
+    return made | {f"{RULES}/{path}": text for path, text in rules}
 
 
 # The plugin gen-files runs this file by its path.

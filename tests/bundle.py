@@ -7,33 +7,15 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from overrides.zips import packed
+from overrides.zips import RULES, packed, rule_files
 from tests import skill
 from tests.book import Book, BookError
 from tests.programs import tool
 
-# The folder of a reader's repository that the rules for ast-grep come in.
-RULES = "prefect-rules"
-
-
-def rule_files(book: Book) -> dict[str, str]:
-    """The rules for ast-grep and what runs them, as a package has them."""
-    snippets = book.root / "snippets"
-    files = [
-        snippets / "prefect_rules.py",
-        snippets / "sgconfig.yml",
-        *sorted((snippets / "enforce").glob("*.yml")),
-        *(rule.enforcement for rule in book.enforced),
-    ]
-    return {
-        file.relative_to(snippets).as_posix(): file.read_text("utf-8")
-        for file in files
-    }
-
 
 def rules_zip(book: Book) -> bytes:
     """The rules for ast-grep, in one folder."""
-    return packed(RULES, rule_files(book))
+    return packed(RULES, rule_files(book.root / "snippets"))
 
 
 def skill_zip(book: Book) -> bytes:
@@ -55,7 +37,7 @@ def findings(book: Book, folder: Path) -> list[dict]:
         BookError: If a rule is not as ast-grep must have it.
     """
     with tempfile.TemporaryDirectory() as made:
-        write(rule_files(book), Path(made))
+        write(rule_files(book.root / "snippets"), Path(made))
         config = f"--config={made}/sgconfig.yml"
         run = tool("ast-grep", "scan", config, "--json", cwd=folder)
     if not run.stdout:

@@ -39,7 +39,7 @@ KEYS = {
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a reader unpacks."""
     folder = tmp_path_factory.mktemp("rules")
-    bundle.write(bundle.rule_files(BOOK), folder)
+    bundle.write(bundle.rule_files(SNIPPETS), folder)
     return folder
 
 
@@ -368,7 +368,9 @@ def test_pre_commit_installs_the_rules_from_this_repository(
         for file in package.parent.rglob("*")
         if file.suffix in (".yml", ".py")
     }
-    assert files == bundle.rule_files(BOOK).keys() | {"find_rule.py"}
+    assert files == bundle.rule_files(SNIPPETS).keys() | {
+        "find_rule.py"
+    }
 
 
 def test_all_name_the_version_of_ast_grep_that_is_tested():
