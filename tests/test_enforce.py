@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -175,9 +175,11 @@ def test_the_linter_reads_much_code_in_little_time(tmp_path):
     for copy in range(100_000 // lines + 1):
         for number, text in enumerate(programs):
             (tmp_path / f"copy_{copy}_{number}.py").write_text(text, "utf-8")
-    start = time.monotonic()
+    before = os.times()
     found(tmp_path)
-    assert time.monotonic() - start < 5
+    after = os.times()
+    taken = after.children_user + after.children_system
+    assert taken - before.children_user - before.children_system < 5
 
 
 def test_the_page_says_what_the_linter_finds(repository, record):
@@ -368,9 +370,7 @@ def test_pre_commit_installs_the_rules_from_this_repository(
         for file in package.parent.rglob("*")
         if file.suffix in (".yml", ".py")
     }
-    assert files == bundle.rule_files(SNIPPETS).keys() | {
-        "find_rule.py"
-    }
+    assert files == bundle.rule_files(SNIPPETS).keys() | {"find_rule.py"}
 
 
 def test_all_name_the_version_of_ast_grep_that_is_tested():
