@@ -179,7 +179,11 @@ class ForEachItem:
 def pytest_collection_modifyitems(
     items: list[pytest.Item], config: pytest.Config
 ) -> None:
-    """With `--record`, write first what the checks read, and tables before."""
+    """Put groups before single tests, which fill what is left of the time.
+
+    With `--record`, write first what the checks read, and tables before.
+    """
+    items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
 
     def last(item: pytest.Item) -> tuple[bool, bool]:
         fixtures = getattr(item, "fixturenames", ())  # README's blocks: none

@@ -30,6 +30,8 @@ TOKEN = "may-read-the-code"
 # The tests of good days prove that each run makes an environment of its own. In
 # the others it has that of the worker, to save seconds of processor time.
 QUICK = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false"}
+# The limit of the web shop, which `set-up` creates.
+SHOP_LIMIT = "daily-sales-web-shop"
 # What a day brings: of each source the number of its orders, and the cents.
 STORES = [("berlin", 2, 750), ("hamburg", 1, 100)]
 ALL = [*STORES, ("web-shop", 2, 2000)]
@@ -254,6 +256,11 @@ class Office:
         self.becomes(self.ask(day=day), "Completed")
         assert self.sold(day) == ALL
         assert self.alerts() == []
+
+    def taken(self, limit: str) -> int:
+        """How many slots of a limit are taken."""
+        found = self.api.read_global_concurrency_limit_by_name(limit)
+        return found.active_slots
 
     def sold(self, day: date) -> list[tuple[str, int, int]]:
         """What the table has of a day: source, orders, cents."""

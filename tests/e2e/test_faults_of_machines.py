@@ -5,7 +5,7 @@ After each fault the table has each order of the day once, or none of a source.
 
 import pytest
 
-from tests.e2e.office import ALL, STORES
+from tests.e2e.office import ALL, SHOP_LIMIT, STORES
 from tests.observe import automations_act, settles
 
 pytestmark = pytest.mark.xdist_group("machines of the office")
@@ -38,7 +38,12 @@ def test_the_machine_of_the_worker_goes_down(office, day):
     automations_act(office.api)
     run = office.held(day)
     office.pull_the_plug()
+    nightly = f"deployment:{run.deployment_id}"
+    assert office.taken(nightly) == office.taken(SHOP_LIMIT) == 1
     run = office.becomes(run, "Crashed")
+    settles(lambda: office.taken(nightly), 0)
+    # This one is free when its lease of five minutes has ended.
+    assert office.taken(SHOP_LIMIT) == 1
     assert run.state.message == "No heartbeat."
     office.told(f"sales of {day} is Crashed", "No heartbeat.")
     assert office.sold(day) == STORES

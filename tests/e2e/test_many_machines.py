@@ -31,7 +31,7 @@ from redis import Redis
 
 from tests import backend
 from tests.backend import listens, patient
-from tests.e2e.office import ALL, SHOP, STORES, Office, Project
+from tests.e2e.office import ALL, SHOP, SHOP_LIMIT, STORES, Office, Project
 from tests.observe import client_of, log_messages, settles
 from tests.scaling.test_run_two_servers import (
     ROOM,
@@ -51,7 +51,6 @@ pytestmark = pytest.mark.xdist_group("many machines")
 
 PASSWORD = "only-for-this-test"
 DASHBOARD = "https://prefect.example.org"
-SHOP_LIMIT = "daily-sales-web-shop"
 # What a run has recorded on the server when its work is done.
 TASKS = [
     *("fetch_orders", "publish_report", "read-berlin.csv", "read-hamburg.csv"),

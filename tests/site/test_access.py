@@ -5,6 +5,7 @@ axe-core also looks at the order of headings and at the texts of pictures.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,35 +22,28 @@ HALVES = [pytest.mark.xdist_group(f"access {half}") for half in (0, 1)]
 PAGES = {page.name: page.address for page in BOOK.pages}
 PAGES["404.html"] = "404.html"
 COLOURS = ["color-contrast", "link-in-text-block"]
+NUMBERS = re.compile("^m[bfhio]$")
 # Examined wide and dark too: together they show all that any page shows.
 ALL_STATES = {
-    "docs/reference/starter.md",
-    "docs/starter/index.md",
-    "docs/starter/operations.md",
     "404.html",
-    "docs/about/index.md",
     "docs/checklist.md",
     "docs/decisions.md",
     "docs/index.md",
+    "docs/modular-workflows/keep-logic-in-plain-functions.md",
     "docs/monitoring/expose-metrics.md",
-    "docs/monitoring/publish-artifacts.md",
     "docs/reference/index.md",
-    "docs/resilience/index.md",
-    "docs/scaling/create-limits-before-you-use-them.md",
+    "docs/reference/starter.md",
+    "docs/resilience/raise-dont-return-failed.md",
     "docs/scaling/run-two-servers.md",
-    "docs/scaling/switch-servers-with-profiles.md",
     "docs/secrets/keep-secrets-out-of-logs.md",
-    "docs/secrets/keep-secrets-out-of-results.md",
+    "docs/secrets/never-pass-a-secret-as-a-parameter.md",
     "docs/secrets/protect-the-server.md",
     "docs/secrets/put-the-server-behind-a-proxy.md",
     "docs/secrets/read-secrets-from-the-environment.md",
-    "docs/secrets/reference-secrets-in-job-variables.md",
-    "docs/secrets/tests.md",
+    "docs/starter/index.md",
+    "docs/starter/operations.md",
     "docs/symptoms.md",
-    "docs/testing/assert-on-states.md",
-    "docs/testing/fake-the-edge-not-prefect.md",
     "docs/version-control/ignore-local-state.md",
-    "docs/version-control/version-your-deployments.md",
 }
 
 
@@ -116,10 +110,14 @@ def test_everyone_can_read_the_page(name, visit):
 
 
 def kinds(html: Path) -> set[str]:
-    """What a colour can depend on: elements and classes, with the parents'."""
+    """What a colour can depend on: elements and classes, with the parents'.
+
+    The style sheet has one colour for the numbers of programs.
+    """
 
     def names(tag: Tag) -> list[str]:
-        return [f"{tag.name}.{c}" for c in tag.get("class") or [""]]
+        classes = tag.get("class") or [""]
+        return [f"{tag.name}.{NUMBERS.sub('m', c)}" for c in classes]
 
     return {
         f"{outer} > {inner}"
