@@ -524,7 +524,7 @@ def without_uv(words):
     raise AssertionError("uv run has nothing to run")
 
 
-def test_each_command_names_something_that_exists(package, tmp_path):
+def test_each_command_names_something_that_exists(package):
     run = [without_uv(words) for words in commands()]
     run = [
         w
@@ -542,7 +542,7 @@ def test_each_command_names_something_that_exists(package, tmp_path):
             assert project["project"]["scripts"]["daily-sales"]
             the_package_takes(words[1:])
         elif words[0] == "prefect":
-            prefect_takes(words[1:], tmp_path)
+            prefect_takes(words[1:])
 
 
 def exists_in_the_project(words):
@@ -571,14 +571,13 @@ def the_package_takes(words):
 HELP = {}
 
 
-def prefect_takes(words, folder):
+def prefect_takes(words):
     """Assert that the help of the command tells of each option."""
     names = [w for w in words if w != "--no-prompt"]
     cut = next(n for n in count() if n == len(names) or names[n][0] == "-")
     command = tuple(names[:cut])
     if command not in HELP:
-        told = python("-m", "prefect", *command, "--help", cwd=folder)
-        assert told.returncode == 0, told.stdout
+        told = invoke_and_assert([*command, "--help"], expected_code=0)
         HELP[command] = told.stdout
     options = [w.partition("=")[0] for w in names[cut:] if w.startswith("--")]
     for option in options:
