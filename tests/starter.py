@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
+
+import yaml
 
 from overrides import zips
 from tests import bundle
@@ -23,3 +27,32 @@ def environment(**variables: str) -> dict[str, str]:
     """The variables of somebody who has uv and git."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     return kept | variables
+
+
+def read(name: str) -> dict:
+    """Read a file of YAML."""
+    return yaml.safe_load((FOLDER / name).read_text("utf-8"))
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The words of each command in the shell blocks of a page."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.M | re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines]
+
+
+def settings_of_the_package() -> dict[str, set[str]]:
+    """The variables that must be set, by the class that reads them.
+
+    The package must be importable.
+    """
+    from daily_sales import settings
+
+    return {
+        name: {
+            f"DAILY_SALES_{field.upper()}"
+            for field, info in getattr(settings, name).model_fields.items()
+            if info.is_required()
+        }
+        for name in ("Settings", "SetUpSettings")
+    }

@@ -6,14 +6,27 @@ has chosen a server.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import starter
+
 if TYPE_CHECKING:
     from tests.e2e.office import Office, Project
+
+
+@pytest.fixture(scope="module")
+def package() -> Iterator[None]:
+    """Make the package importable, as it is in the image."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(starter.FOLDER / "src")
+        yield
+    for name in [n for n in sys.modules if n.startswith("daily_sales")]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -34,20 +34,14 @@ def unpacked(tmp_path_factory):
     zipfile.ZipFile(BytesIO(made)).extractall(folder)
     project = folder / "daily-sales"
     run(project, sys.executable, "rename.py", "fuel-prices")
-    for command in commands("Make it yours")[1:]:
+    readme = (starter.FOLDER / "README.md").read_text()
+    make_it_yours = readme.split("## Make it yours\n")[1].split("\n## ")[0]
+    for command in starter.commands_in(make_it_yours)[1:]:
         run(project, *command)
     git_host.git("-C", str(project), "init", "--quiet")
     git_host.git("-C", str(project), "add", ".")
     git_host.git("-C", str(project), "commit", "--quiet", "--message=Begin")
     return project
-
-
-def commands(heading):
-    """What README says to type below a heading."""
-    text = (starter.FOLDER / "README.md").read_text()
-    section = text.split(f"## {heading}\n")[1]
-    block = re.search(r"```sh\n(.+?)```", section, re.S)[1]
-    return [line.split() for line in block.splitlines()]
 
 
 def run(folder, *command, **variables):
