@@ -124,6 +124,19 @@ def test_what_readers_type_finds_its_rule_first(text, found):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "prefect project template",
+        "example project",
+        "how do I structure a prefect project",
+        "cookiecutter for prefect",
+    ],
+)
+def test_who_begins_a_project_finds_the_starter_first(text, found):
+    assert found(text)[0] == "starter/"
+
+
+@pytest.mark.parametrize(
     "around",
     [
         "Finished in state Failed('Flow run encountered an exception. {}')",
