@@ -11,16 +11,6 @@ from tests.observe import automations_act, settles
 pytestmark = pytest.mark.xdist_group("machines of the office")
 
 
-def test_a_secret_is_missing(office, day):
-    office.start_worker(DAILY_SALES_SHOP_TOKEN=None)
-    run = office.becomes(office.ask(day=day), "Failed")
-    assert "shop_token\n  Field required" in run.state.message
-    office.told(f"sales of {day} is Failed", "shop_token")
-    assert office.sold(day) == office.shop.asked == []
-    office.start_worker()
-    office.completes(day)
-
-
 def test_a_run_is_cancelled(office, day):
     run = office.held(day)
     office.run("uv", "run", "prefect", "flow-run", "cancel", str(run.id))

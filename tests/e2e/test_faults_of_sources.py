@@ -1,4 +1,4 @@
-"""What comes in is wrong or late: what the team sees, and who is told.
+"""What comes in is missing, wrong or late: what the team sees, and who is told.
 
 After each fault the table has each order of the day once, or none of a source.
 """
@@ -76,4 +76,14 @@ def test_a_file_is_bad(office, day):
     settles(lambda: line in str(log_messages(office.api, run.state)), True)
     assert office.sold(day) == STORES[1:] + ALL[2:]
     file.write_text(good)
+    office.completes(day)
+
+
+def test_a_secret_is_missing(office, day):
+    office.start_worker(DAILY_SALES_SHOP_TOKEN=None)
+    run = office.becomes(office.ask(day=day), "Failed")
+    assert "shop_token\n  Field required" in run.state.message
+    office.told(f"sales of {day} is Failed", "shop_token")
+    assert office.sold(day) == office.shop.asked == []
+    office.start_worker()
     office.completes(day)
