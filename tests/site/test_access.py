@@ -14,7 +14,7 @@ from bs4 import Tag
 from playwright.sync_api import expect
 
 from tests import contract
-from tests.book import BOOK
+from tests.book import BOOK, ROOT
 from tests.site import web
 
 # Two workers share the pages: each starts one browser.
@@ -142,6 +142,13 @@ def test_the_pages_examined_in_all_states_show_all_that_any_page_shows(site):
         if found - examined
     ]
     contract.report(unseen)
+
+
+def test_the_numbers_of_programs_have_one_colour():
+    sheet = (ROOT / "docs/assets/style.css").read_text("utf-8")
+    all_selectors = re.findall(r"([^{}]+)\{", sheet)
+    (numbers,) = [s for s in all_selectors if re.search(r"\.m[bfhio]?\b", s)]
+    assert {".highlight .m", ".highlight .mi"} <= {*numbers.split(",")}
 
 
 @HALVES[0]
