@@ -120,7 +120,7 @@ def test_a_block_needs_its_class(tmp_path, api, monkeypatch):
     (tmp_path / "shop_label.py").write_text(LABEL)
     saved = python("shop_label.py", cwd=tmp_path)
     assert saved.returncode == 0, saved.stderr
-    block_type = api.read_block_type_by_slug("shoplabel")
+    shelf = api.read_block_document_by_name("shelf", "shoplabel")
     try:
         with pytest.raises(UnknownBlockType) as error:
             Block.load("shoplabel/shelf")
@@ -135,4 +135,4 @@ def test_a_block_needs_its_class(tmp_path, api, monkeypatch):
         __import__("shop_label")
         assert Block.load("shoplabel/shelf").text == "tea"
     finally:
-        api.delete_block_type(block_type.id)
+        api.delete_block_document(shelf.id)
