@@ -130,6 +130,8 @@ def test_what_readers_type_finds_its_rule_first(text, found):
         "example project",
         "how do I structure a prefect project",
         "cookiecutter for prefect",
+        "docker compose example",
+        "docker compose prefect server",
     ],
 )
 def test_who_begins_a_project_finds_the_starter_first(text, found):
