@@ -260,6 +260,22 @@ def isolated_storage(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def forgotten_modules(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Forget what a test has imported from a temporary folder of its own.
+
+    The next test on this worker may write a module of the same name.
+    """
+    before = {*sys.modules}
+    yield
+    home = str(tmp_path_factory.getbasetemp())
+    for name in {*sys.modules} - before:
+        if (getattr(sys.modules[name], "__file__", "") or "").startswith(home):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository to spoil."""

@@ -6,6 +6,7 @@ that must find it. The message must name the file.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -341,3 +342,13 @@ def test_a_fault_in_the_list_of_changes_is_found(old, new, found, copy):
     replace(copy / "snippets/changes.toml", old, new)
     with pytest.raises(BookError, match=rf"^snippets/changes.toml: .*{found}"):
         editions.editions(Book(copy))
+
+
+@pytest.mark.xdist_group("modules of tests")
+@pytest.mark.parametrize("text", ["the first", "the second"])
+def test_a_test_imports_its_own_module_not_that_of_another(
+    text, tmp_path, monkeypatch
+):
+    (tmp_path / "module_of_a_test.py").write_text(f"TEXT = {text!r}")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert text == importlib.import_module("module_of_a_test").TEXT
